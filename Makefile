@@ -1,0 +1,30 @@
+# `make demo` and `make test` do everything on a fresh machine: they need Python >= 3.10, pip and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+venv: $(STAMP)  ## create .venv with all that tests and examples need
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: $(STAMP)  ## five conditional-formatting rules for one sentence
+	$(BIN)/codefusion generate --model cf --num-return-sequences 5 --seed 0 \
+		"Color cells that have value greater than 1129"
+
+# One thread per worker: the models are small, and workers that share cores only slow each other down.
+test: $(STAMP)  ## run the tests
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -q -n auto
+
+lint: $(STAMP)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

@@ -1,0 +1,52 @@
+"""
+Trains CodeFusion on (utterance, program) pairs, from a pre-trained checkpoint or from scratch, and samples from the
+validation file as it goes.
+
+    accelerate launch examples/run_finetune.py --model_name_or_path pretrained --train_file corpus.jsonl \
+        --validation_file cf_val.jsonl --output_dir finetuned --max_train_steps 10000
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from codefusion_hf.data.benchmarks import read_jsonl, read_pairs
+from codefusion_hf.data.tasks import PairDataset
+from codefusion_hf.evaluation import generate_candidates, match_scores
+from codefusion_hf.training import add_arguments, build_model, train
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--cond_dropout", type=float, default=0.0, help="Share of utterances replaced by noise.")
+    args = parser.parse_args()
+
+    model, tokenizer = build_model(args, Path(__file__).parent / "configs")
+    pairs = [row for file in args.train_file for row in read_jsonl(file)][: args.max_train_samples]
+    dataset = PairDataset(
+        pairs,
+        tokenizer,
+        model.config.max_source_length,
+        model.config.max_target_length,
+        cond_dropout=args.cond_dropout,
+        seed=args.seed,
+    )
+    validate = None
+    if args.validation_file:
+        rows = read_pairs(args.validation_file, args.language)[: args.max_eval_samples]
+
+        def validate(averaged_model):
+            candidates = generate_candidates(
+                averaged_model, tokenizer, rows, seed=args.seed, num_inference_steps=args.num_inference_steps
+            )
+            return match_scores(candidates, rows, args.language)
+
+    train(args, model, tokenizer, dataset, validate)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        sys.exit(f"run_finetune.py: error: {error}")

@@ -1,0 +1,241 @@
+"""
+The `codefusion` command: parses arguments, calls the package, prints.
+
+torch and transformers take seconds to import, so the subcommands that need them import them where they run: `--help`
+and `env` answer at once.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from typing import Any, NoReturn
+
+from . import available_checkpoints
+
+
+ENV_PACKAGES = (
+    "codefusion-hf torch transformers tokenizers safetensors huggingface-hub accelerate datasets evaluate".split()
+)
+
+GENERATE_EXAMPLE = """\
+example:
+  codefusion generate --model cf --seed 0 "Color cells that have value greater than 1129"
+  codefusion generate --columns "Name,Grade" --json "students with a grade above 90"
+"""
+PREDICT_EXAMPLE = """\
+example:
+  codefusion predict --model cf --data benchmark.jsonl --output predictions.jsonl --seed 0
+
+Each line of --data is a JSON object with "id", "nl" and, optionally, "table": {"columns": [...], "rows": [[...]]}.
+An interrupted run goes on where it stopped when the same command is run again.
+"""
+ENV_EXAMPLE = """\
+example:
+  codefusion env
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """
+    Runs the command line.
+
+    Args:
+        argv (`list[str]`, *optional*): The arguments, without the program's name; those of the process by default.
+
+    Returns:
+        `int`: The exit status: 0, 2 after an error (one line on stderr), 130 after Ctrl-C.
+    """
+    args = _build_parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        # Only predict leaves something behind that is worth going on with.
+        hint = f"; run the same command again to go on from {args.output}" if args.run is _predict else ""
+        print(f"codefusion: interrupted{hint}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has all it wants. Python would complain when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (ImportError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        return _fail(str(error) or type(error).__name__)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with one line instead of argparse's usage block."""
+        self.exit(_fail(f"{message} (see {self.prog} --help)"))
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="codefusion",
+        description="Turns a sentence into a program by denoising all of its tokens at once.",
+        epilog=GENERATE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def add_command(name: str, run: Any, summary: str, epilog: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(run=run)
+        return command
+
+    generate = add_command("generate", _generate, "generate ranked programs for one sentence", GENERATE_EXAMPLE)
+    generate.add_argument("utterance", metavar="UTTERANCE", help="the sentence; - reads it from standard input")
+    _add_generation_arguments(generate)
+    table = generate.add_mutually_exclusive_group()
+    table.add_argument("--columns", metavar="NAMES", help='the column names of your table, such as "Name,Grade"')
+    table.add_argument("--table", metavar="FILE.csv", help="your table as CSV; the first row is the header")
+    generate.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    generate.add_argument("--watch", action="store_true", help="show the drafts on stderr while they are denoised")
+
+    predict = add_command("predict", _predict, "generate ranked programs for a file of sentences", PREDICT_EXAMPLE)
+    predict.add_argument("--data", required=True, metavar="IN.jsonl", help="the sentences, one JSON object a line")
+    predict.add_argument("--output", required=True, metavar="OUT.jsonl", help="the file to write, or to go on with")
+    _add_generation_arguments(predict)
+    predict.add_argument("--batch-size", type=int, default=16, metavar="B", help="sentences at a time (default: 16)")
+
+    add_command("env", _env, "print versions, device and threads: what a bug report needs", ENV_EXAMPLE)
+    return parser
+
+
+def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default="cf", metavar="NAME_OR_PATH", help="a shipped model or a folder (default: cf)"
+    )
+    parser.add_argument(
+        "--num-return-sequences", type=int, default=5, metavar="K", help="programs per sentence (default: 5)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the initial noise (default: 0)")
+    parser.add_argument(
+        "--num-inference-steps", type=int, metavar="N", help="denoising steps (default: the model's own number)"
+    )
+    parser.add_argument("--sampler", metavar="NAME", help="the sampler (default: the model's own)")
+
+
+def _generate(args: argparse.Namespace) -> None:
+    utterance = sys.stdin.read().strip() if args.utterance == "-" else args.utterance
+    table = _read_table(args)
+    evaluation = _import_evaluation()
+
+    # Checked before the model is loaded, which takes seconds.
+    evaluation.check_utterance(utterance)
+    evaluation.check_table(table)
+    model, tokenizer = evaluation.load(args.model)
+    [candidates] = evaluation.generate_candidates(
+        model,
+        tokenizer,
+        [{"nl": utterance, "table": table}],
+        num_return_sequences=args.num_return_sequences,
+        seed=args.seed,
+        num_inference_steps=args.num_inference_steps,
+        sampler=args.sampler,
+        streamer=evaluation.DraftStreamer(tokenizer) if args.watch else None,
+    )
+    if args.json:
+        print(json.dumps({"nl": utterance, "candidates": candidates}, ensure_ascii=False))
+        return
+    codes = [candidate["code"].replace("\n", "\\n") for candidate in candidates]
+    width = max(map(len, codes))
+    for rank, (code, candidate) in enumerate(zip(codes, candidates), start=1):
+        verdict = {True: "valid", False: "invalid", None: ""}[candidate["valid"]]
+        print(f"{rank}  {code:<{width}}  {candidate['score']:6.2f}  {verdict}".rstrip())
+
+
+def _predict(args: argparse.Namespace) -> None:
+    num_rows = _import_evaluation().predict(
+        args.model,
+        args.data,
+        args.output,
+        num_return_sequences=args.num_return_sequences,
+        seed=args.seed,
+        num_inference_steps=args.num_inference_steps,
+        sampler=args.sampler,
+        batch_size=args.batch_size,
+    )
+    print(f"{args.output}: {num_rows} new rows", file=sys.stderr)
+
+
+def _env(args: argparse.Namespace) -> None:
+    for name in ENV_PACKAGES:
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            version = "not installed"
+        print(f"{name + ':':17}{version}")
+    facts = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "CPUs": os.cpu_count(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "NVIDIA driver": "found" if shutil.which("nvidia-smi") else "not found",
+        "shipped models": ", ".join(available_checkpoints()) or "none",
+    }
+    for name, fact in facts.items():
+        print(f"{name + ':':17}{fact}")
+
+
+def _import_evaluation() -> Any:
+    # Their progress bars and warnings would stand between the lines that this command promises.
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    from . import evaluation, register
+
+    register()  # left out when the package was imported for this command, so that `--help` answers at once
+    return evaluation
+
+
+def _read_table(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.columns is not None:
+        columns = next(csv.reader([args.columns], skipinitialspace=True), [])
+        return {"columns": _check_header(columns, "--columns"), "rows": []}
+    if args.table is None:
+        return None
+    try:
+        with open(args.table, encoding="utf-8-sig", newline="") as file:
+            header, *rows = [row for row in csv.reader(file) if row] or [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{args.table} is no CSV file in UTF-8: {error}") from None
+    columns = _check_header(header, args.table)
+    for number, row in enumerate(rows, start=2):
+        if len(row) > len(columns):
+            raise ValueError(
+                f"{args.table}, row {number}: {len(row)} cells, but the header names {len(columns)} columns"
+            )
+    # Spreadsheets leave out trailing blank cells.
+    return {"columns": columns, "rows": [row + [""] * (len(columns) - len(row)) for row in rows]}
+
+
+def _check_header(columns: list[str], source: str) -> list[str]:
+    columns = [name.strip() for name in columns]
+    if not any(columns):
+        raise ValueError(f'{source} names no columns; expected something like "Name,Grade"')
+    return columns
+
+
+def _fail(message: str) -> int:
+    print(f"codefusion: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

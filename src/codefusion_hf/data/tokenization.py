@@ -1,0 +1,99 @@
+"""Compact byte-level BPE tokenizers whose tokens are the same in an utterance and in a program."""
+
+from collections.abc import Iterable
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+
+SPECIAL_TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    vocab_size: int,
+    atoms: Iterable[str] = (),
+    num_sentinels: int = 16,
+    lowercase: bool = False,
+    model_max_length: int = 512,
+) -> PreTrainedTokenizerFast:
+    """
+    Trains a tokenizer for utterances and programs. Literals must be copied from one into the other, so a literal has
+    to be the same tokens on both sides, whatever stands before it:
+
+    - every text starts with a space, and a space follows opening brackets, quotes, currency and comparison signs;
+    - digits stand alone, and the thousands commas of a number are dropped;
+    - typographic quotes, dashes and spaces become the ASCII ones.
+
+    Args:
+        texts (`Iterable[str]`): Training corpus.
+        vocab_size (`int`): Size with atoms, sentinels and special tokens.
+        atoms (`Iterable[str]`): Strings that are one token each, such as `GreaterThan(`.
+        num_sentinels (`int`): `<extra_id_k>` tokens for masked code.
+        lowercase (`bool`): For languages that do not distinguish case.
+        model_max_length (`int`): Longest input, in tokens.
+
+    Raises:
+        ValueError: if `vocab_size` leaves no room for the 256 bytes.
+    """
+    atoms = list(dict.fromkeys(atoms))
+    sentinels = [f"<extra_id_{k}>" for k in range(num_sentinels)]
+    learned = vocab_size - len(atoms) - len(sentinels)
+    if learned < 256 + len(SPECIAL_TOKENS):
+        raise ValueError(f"`vocab_size` must be at least {256 + len(SPECIAL_TOKENS) + vocab_size - learned}")
+    tokenizer = Tokenizer(models.BPE())
+    replace = [
+        (Regex("[“”„«»″]"), '"'),
+        (Regex("[‘’‚′`´]"), "'"),
+        (Regex("[–—−]"), "-"),
+        (Regex(r"\s"), " "),
+        (Regex(r"(?<=\d),(?=\d{3}(\D|$))"), ""),
+        (Regex(r"(?<!\w)'|'(?!\w)"), " ' "),
+        (Regex('"'), ' " '),
+        (Regex(r"(?<=\w)(?=[<>=])"), " "),
+        (Regex(r"(?<=[(\[{$€£¥₹=<>])(?=[^\s])"), " "),
+    ]
+    steps = [normalizers.NFC(), *(normalizers.Replace(*pair) for pair in replace)]
+    if lowercase:
+        steps.append(normalizers.Lowercase())
+    steps += [normalizers.Prepend(" "), normalizers.Replace(Regex(" +"), " ")]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    words = Regex(r" ?\d| ?[^\W\d_]+| ?[^\w\s]| ?_|\s+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(words, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.ByteLevel(),
+            decoders.Replace("( ", "("),
+            decoders.Replace(" )", ")"),
+            decoders.Replace(",  ", ", "),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=learned,
+        special_tokens=SPECIAL_TOKENS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in sentinels])
+    tokenizer.add_tokens([AddedToken(atom, normalized=False) for atom in atoms])
+    end = tokenizer.token_to_id("</s>")
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", end)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=model_max_length,
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+        split_special_tokens=False,
+    )

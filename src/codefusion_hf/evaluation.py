@@ -1,0 +1,424 @@
+"""
+Runs a model over utterances: a list in memory (`generate_candidates`) or a file of JSON lines (`predict`).
+
+Generating and scoring are two independent steps: predictions are saved, so that scoring never needs the model.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.generation.streamers import BaseStreamer
+
+from . import checkpoint_path
+from .data.prompts import restore_case, source_text, table_columns
+from .languages import get_language
+
+
+CHECKPOINT_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+# NUL ends strings in the programs that a candidate is handed to; a lone surrogate is not text and cannot be saved.
+_FORBIDDEN_CHARACTER = re.compile("[\x00\ud800-\udfff]")
+
+
+def load(model_name_or_path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """
+    Loads a model in evaluation mode, and its tokenizer.
+
+    Args:
+        model_name_or_path (`str`): The name of a shipped model (`"cf"`) or a folder written by `save_pretrained`.
+
+    Returns:
+        `tuple`: The model, on the GPU if torch sees one, and the tokenizer.
+
+    Raises:
+        ValueError: If the model is unknown, or a file of it is missing, incomplete or does not fit the others.
+    """
+    path = _checkpoint_folder(model_name_or_path)
+    try:
+        model, info = AutoModel.from_pretrained(path, local_files_only=True, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # damaged files raise many types: safetensors and tokenizers have their own
+        raise ValueError(f"cannot load the model in {path}: {_one_line(error)}") from error
+    # from_pretrained only warns about weights that a damaged file lacks, and leaves them random.
+    unloaded = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+    if unloaded:
+        raise ValueError(
+            f"model.safetensors in {path} lacks {len(unloaded)} weights of config.json: {unloaded[0]}, ..."
+        )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def check_utterance(nl: str) -> str:
+    """
+    Returns the utterance unchanged if a model can read it. Any language and any script is fine.
+
+    Raises:
+        TypeError: If it is no string.
+        ValueError: If it is blank, or holds NUL or a lone surrogate.
+    """
+    _check_text(nl, "the utterance")
+    if not nl.strip():
+        raise ValueError("the utterance is empty: say in a sentence what the program should do")
+    return nl
+
+
+def check_table(table: dict[str, Any] | None) -> dict[str, Any] | None:
+    """
+    Returns the table `{"columns": [name, ...], "rows": [[cell, ...], ...]}` unchanged if a model can read it.
+
+    Raises:
+        ValueError: For the shapes that [`data.prompts.table_columns`] refuses, and text with NUL or a lone surrogate.
+    """
+    for name, cells in table_columns(table):
+        for text in (name, *cells):
+            _check_text(text, "the table")
+    return table
+
+
+def generate_candidates(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: list[dict[str, Any]],
+    num_return_sequences: int = 5,
+    seed: int = 0,
+    num_inference_steps: int | None = None,
+    sampler: str | None = None,
+    batch_size: int = 16,
+    streamer: BaseStreamer | None = None,
+) -> list[list[dict[str, Any]]]:
+    """
+    Generates ranked programs for every example. The result for an example does not depend on its neighbours: all
+    prompts start from the noise of the same seed.
+
+    Args:
+        model (`PreTrainedModel`): As returned by [`load`].
+        tokenizer (`PreTrainedTokenizerBase`): As returned by [`load`].
+        examples (`list[dict]`): Each with `nl` and, optionally, `table` (see [`check_table`]).
+        num_return_sequences (`int`, defaults to 5): Candidates per example, at least 1. Fewer are returned where
+            several are the same program.
+        seed (`int`, defaults to 0): Seed of the initial noise.
+        num_inference_steps (`int`, *optional*): Denoising steps; the model's own number by default.
+        sampler (`str`, *optional*): Name of a sampler; the model's own by default.
+        batch_size (`int`, defaults to 16): Examples per batch, at least 1. Changes speed, never results.
+        streamer (`BaseStreamer`, *optional*): Receives the drafts; for one example at a time.
+
+    Returns:
+        `list[list[dict]]`: For each example its candidates, best first: `code` (`str`), `score` (mean log-probability
+        of a token, `float`) and `valid` (whether the model's language parses it; `None` if the model names none).
+
+    Raises:
+        ValueError: For an unusable utterance or table, a prompt of more than `model.config.max_source_length` tokens,
+            or an unknown sampler.
+    """
+    _check_count("num_return_sequences", num_return_sequences)
+    _check_count("batch_size", batch_size)
+    prompts = [_prompt(model, tokenizer, example) for example in examples]
+    # The model's own settings hold where the caller gives none.
+    settings = {"num_inference_steps": num_inference_steps, "sampler": sampler}
+    settings = {name: value for name, value in settings.items() if value is not None}
+
+    candidates = []
+    for start in range(0, len(examples), batch_size):
+        batch = prompts[start : start + batch_size]
+        inputs = tokenizer(batch, return_tensors="pt", padding=True).to(model.device)
+        output = model.generate(
+            **inputs,
+            num_return_sequences=num_return_sequences,
+            seed=[seed] * len(batch),
+            return_dict_in_generate=True,
+            streamer=streamer,
+            **settings,
+        )
+        texts = tokenizer.batch_decode(output.sequences, skip_special_tokens=True)
+        scores = output.sequences_scores.tolist()
+        for i, example in enumerate(examples[start : start + batch_size]):
+            group = slice(i * num_return_sequences, (i + 1) * num_return_sequences)
+            candidates.append(_rank(texts[group], scores[group], example, model.config.language))
+    return candidates
+
+
+def predict(
+    model_name_or_path: str,
+    data: str | Path,
+    output: str | Path,
+    num_return_sequences: int = 5,
+    seed: int = 0,
+    num_inference_steps: int | None = None,
+    sampler: str | None = None,
+    batch_size: int = 16,
+) -> int:
+    """
+    Generates candidates for a file and saves them, one line per row of the file and in its order.
+
+    The output is flushed after every batch. A run that was interrupted goes on where it stopped when it is started
+    again; `<output>.settings.json` beside the output records what the lines were made with, so that lines of different
+    runs never mix.
+
+    Args:
+        model_name_or_path (`str`): See [`load`].
+        data (`str` or `Path`): JSON lines `{"id", "nl"}`, with an optional `table`; other keys are ignored.
+        output (`str` or `Path`): JSON lines `{"id", "nl", "candidates"}`, see [`generate_candidates`].
+        num_return_sequences, seed, num_inference_steps, sampler, batch_size: See [`generate_candidates`].
+
+    Returns:
+        `int`: The number of rows that this call generated.
+
+    Raises:
+        ValueError: If a row of the file is unusable (named by its line), or the output belongs to another run.
+        OSError: If a file cannot be read or written.
+    """
+    data, output = Path(data), Path(output)
+    _check_count("num_return_sequences", num_return_sequences)
+    _check_count("batch_size", batch_size)
+    rows = read_examples(data)
+    if not output.parent.is_dir():
+        raise ValueError(f"cannot write {output}: there is no folder {output.parent}")
+    if output.exists() and output.samefile(data):
+        raise ValueError(f"the output {output} is the data itself: choose another file")
+
+    model, tokenizer = load(model_name_or_path)
+    # All rows are checked before the first is generated: a bad one must not stop a run after an hour.
+    for row in rows:
+        try:
+            _prompt(model, tokenizer, row)
+        except ValueError as error:
+            raise ValueError(f"{data}, the row with id {row['id']}: {error}") from None
+    settings = {
+        "weights": _folder_digest(_checkpoint_folder(model_name_or_path)),
+        "num_return_sequences": num_return_sequences,
+        "seed": seed,
+        "num_inference_steps": num_inference_steps,
+        "sampler": sampler,
+    }
+    done = _resume(output, settings, rows)
+
+    # The delay keeps the bar away until the first batch is done: a wrong setting ends in one line of error, no bar.
+    progress = tqdm(total=len(rows), initial=done, unit="row", desc="predict", file=sys.stderr, delay=1e-3)
+    with open(output, "a", encoding="utf-8") as file, progress:
+        for start in range(done, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            candidates = generate_candidates(
+                model, tokenizer, batch, num_return_sequences, seed, num_inference_steps, sampler, batch_size
+            )
+            lines = [
+                json.dumps({"id": row["id"], "nl": row["nl"], "candidates": ranked}, ensure_ascii=False) + "\n"
+                for row, ranked in zip(batch, candidates)
+            ]
+            file.write("".join(lines))
+            file.flush()
+            progress.update(len(batch))
+    return len(rows) - done
+
+
+def read_examples(path: str | Path) -> list[dict[str, Any]]:
+    """
+    Reads JSON lines `{"id", "nl"}` with an optional `table`; blank lines are skipped, other keys are kept.
+
+    Raises:
+        ValueError: If there is no row, or a line is no JSON object, lacks `id` or `nl`, or holds unusable text; the
+            message gives the line's number.
+        OSError: If the file cannot be read.
+    """
+    rows = []
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = _parse_object(line)
+                for key in ("id", "nl"):
+                    if key not in row:
+                        raise ValueError(f'the row has no "{key}"; its keys are {", ".join(row) or "none"}')
+                if not isinstance(row["id"], int):
+                    _check_text(row["id"], "the id")
+                check_utterance(row["nl"])
+                check_table(row.get("table"))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+            rows.append(row)
+    if not rows:
+        raise ValueError(f"{path} holds no rows")
+    return rows
+
+
+class DraftStreamer(BaseStreamer):
+    """
+    Prints the program as it takes shape, one line per draft, to stderr: stdout stays free for the result.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self.tokenizer = tokenizer
+        self.num_drafts = 0
+
+    def put(self, value: torch.Tensor) -> None:
+        """Ignores the prompt and the finished tokens: the caller prints the ranked result."""
+
+    def put_draft(self, value: torch.Tensor) -> None:
+        """Prints the first sample of a draft of token ids of shape `(length,)` or `(samples, length)`."""
+        self.num_drafts += 1
+        text = self.tokenizer.decode(value.reshape(-1, value.shape[-1])[0], skip_special_tokens=True)
+        print(f"draft {self.num_drafts:3d}  {text}", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Starts the count again for the next prompt."""
+        self.num_drafts = 0
+
+
+def _checkpoint_folder(model_name_or_path: str) -> str:
+    """Returns the folder of a shipped model or a saved one, after checking that its files are there."""
+    try:
+        path = checkpoint_path(model_name_or_path)
+    except ValueError as error:
+        if not os.path.isdir(model_name_or_path):
+            raise ValueError(f"{error}; a folder with {', '.join(CHECKPOINT_FILES)} will do, too") from None
+        path = model_name_or_path
+    missing = [name for name in CHECKPOINT_FILES if not os.path.isfile(os.path.join(path, name))]
+    if missing:
+        raise ValueError(f"the model in {path} is incomplete: {', '.join(missing)} is missing")
+    return path
+
+
+def _folder_digest(path: str) -> str:
+    """Identifies the files that decide what a model generates."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(path).iterdir()):
+        if file.suffix in (".json", ".safetensors"):
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example: dict[str, Any]) -> str:
+    """Builds the model's input and refuses what does not fit: a truncated sentence would ask for something else."""
+    prompt = source_text(check_utterance(example["nl"]), check_table(example.get("table")))
+    length, limit = len(tokenizer(prompt, verbose=False).input_ids), model.config.max_source_length
+    if length > limit:
+        raise ValueError(
+            f"the utterance with its columns has {length} tokens, but the model reads at most {limit} "
+            "(max_source_length): shorten it or name fewer columns"
+        )
+    return prompt
+
+
+def _rank(texts: list[str], scores: list[float], example: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
+    """Turns one prompt's decoded samples, best first, into distinct candidates."""
+    language = get_language(name) if name else None
+    candidates: dict[str, dict[str, Any]] = {}
+    for text, score in zip(texts, scores):
+        code = text.strip()
+        valid = language.is_valid(code) if language else None
+        if valid:
+            code = restore_case(language.canonicalize(code), example["nl"], example.get("table"))
+        key = language.normalize(code) if language else code
+        candidates.setdefault(key, {"code": code, "score": score, "valid": valid})
+    return list(candidates.values())
+
+
+def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) -> int:
+    """Prepares the output and its record for appending; returns how many rows the output already answers."""
+    record_path = output.with_name(output.name + ".settings.json")
+    record = {"settings": settings, "rows": [_row_digest(row) for row in rows]}
+    done = 0
+    if output.exists() and output.stat().st_size > 0:
+        if not record_path.exists():
+            raise ValueError(f"{output} exists and {record_path.name} is not beside it: choose another output")
+        content = output.read_bytes()
+        try:
+            earlier = _parse_object(record_path.read_bytes())
+            ids = [_parse_object(line)["id"] for line in content.split(b"\n")[:-1]]
+            changed = [name for name in settings if earlier["settings"][name] != settings[name]]
+            answered = earlier["rows"][: len(ids)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"cannot resume {output}: {_one_line(error)}; choose another output") from None
+        if changed:
+            raise ValueError(
+                f"{output} was made with other {', '.join(changed)}: go on with the same, or choose another output"
+            )
+        if answered != record["rows"][: len(ids)] or ids != [row["id"] for row in rows[: len(ids)]]:
+            raise ValueError(f"{output} answers other rows than the data holds: choose another output")
+        done = len(ids)
+        # A run that was killed may have left half a line.
+        os.truncate(output, content.rfind(b"\n") + 1)
+    _write_atomically(record_path, json.dumps(record))
+    return done
+
+
+def _row_digest(row: dict[str, Any]) -> str:
+    """Identifies what the model is told about a row."""
+    return hashlib.sha256(json.dumps([row["id"], row["nl"], row.get("table")]).encode()).hexdigest()[:16]
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _parse_object(line: bytes) -> dict[str, Any]:
+    """Parses one JSON object; every fault of it is a `ValueError`, deep nesting included."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no valid JSON: {_one_line(error)}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _check_text(text: str, what: str) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be text, got {type(text).__name__}")
+    found = _FORBIDDEN_CHARACTER.search(text)
+    if found:
+        kind = "NUL" if found[0] == "\x00" else "a lone surrogate, which is not text"
+        raise ValueError(f"{what} holds the character U+{ord(found[0]):04X} ({kind}) at position {found.start()}")
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be >= 1, got {value}")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def match_scores(
+    candidates: list[list[dict[str, Any]]], rows: list[dict[str, Any]], language: str, k: tuple[int, ...] = (1, 3, 5)
+) -> dict[str, float]:
+    """
+    Share of rows with a right program among the first k candidates, in percent.
+
+    Args:
+        candidates (`list[list[dict]]`): As returned by [`generate_candidates`].
+        rows (`list[dict]`): With `code`, or several golds in `refs`, and optionally `table`.
+        language (`str`): Of the programs; decides what "right" means ([`Language.matches`]).
+
+    Returns:
+        `dict`: `exact_1`, `match_1` (and so on for each k), and `valid`, the share of candidates that parse.
+    """
+    module = get_language(language)
+    scores = {}
+    for limit in k:
+        exact = match = 0
+        for ranked, row in zip(candidates, rows):
+            golds = row.get("refs") or [row["code"]]
+            codes = [candidate["code"] for candidate in ranked[:limit]]
+            exact += any(module.normalize(code) == module.normalize(gold) for code in codes for gold in golds)
+            match += any(module.matches(code, gold, row.get("table")) for code in codes for gold in golds)
+        scores[f"exact_{limit}"] = round(100 * exact / len(rows), 2)
+        scores[f"match_{limit}"] = round(100 * match / len(rows), 2)
+    everything = [candidate["valid"] for ranked in candidates for candidate in ranked]
+    scores["valid"] = round(100 * sum(map(bool, everything)) / max(1, len(everything)), 2)
+    return scores

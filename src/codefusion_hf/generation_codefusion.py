@@ -1,0 +1,455 @@
+"""Sampling programs: from Gaussian noise to ranked, distinct candidates."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers.generation import GenerationConfig
+from transformers.generation.streamers import BaseStreamer
+from transformers.modeling_outputs import ModelOutput
+from transformers.utils import logging
+
+from .scheduling_codefusion import SAMPLERS, TIMESTEP_SPACINGS, VARIANCE_TYPES, CodeFusionScheduler
+
+
+logger = logging.get_logger(__name__)
+
+_CHOICES = {
+    "sampler": SAMPLERS,
+    "timestep_spacing": TIMESTEP_SPACINGS,
+    "variance_type": VARIANCE_TYPES,
+    "candidate_order": ("logprob", "seed"),
+    "decode_with": ("head", "nearest"),
+}
+# Names of autoregressive decoding that would have no effect here; setting one is an error instead of a silent no-op.
+_AUTOREGRESSIVE = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "no_repeat_ngram_size")
+# What Seq2SeqTrainer hands to `generate` beside the inputs.
+_TRAINER_KWARGS = ("labels", "decoder_input_ids", "decoder_attention_mask", "synced_gpus", "unconditional")
+
+
+class CodeFusionGenerationConfig(GenerationConfig):
+    """
+    Parameters of [`DiffusionGenerationMixin.generate`]. Unset ones take the defaults in parentheses.
+
+    Args:
+        num_return_sequences (`int`, *optional*): Programs returned per utterance, best first (1).
+        num_candidates (`int`, *optional*):
+            Programs sampled per utterance, of which the best are returned (twice `num_return_sequences`).
+        max_length (`int`, *optional*): Size of the canvas in tokens (`config.max_target_length`).
+        num_inference_steps (`int`, *optional*): Denoising steps, 1 to `config.num_diffusion_steps` (20).
+        sampler (`str`, *optional*): `"dpmpp_2m"` (default), `"ddim"` or `"ddpm"`.
+        timestep_spacing (`str`, *optional*): `"uniform"` (default) or `"logsnr"`.
+        eta (`float`, *optional*): Stochasticity of `"ddim"`, 0 to 1 (0).
+        variance_type (`str`, *optional*): Of `"ddpm"`: `"fixed_small"` (default) or `"fixed_large"` (the paper's ancestors).
+        decode_with (`str`, *optional*):
+            `"head"` (default): decoder and head; `"nearest"`: nearest row of L, the paper's "grounding" ablation.
+        clamping (`bool`, *optional*): Replace x̂0 by its nearest rows of L at every step, the paper's ablation (`False`).
+        candidate_order (`str`, *optional*):
+            `"logprob"` (default): by mean token log-probability; `"seed"`: as sampled, for figures like the paper's.
+        dedupe (`bool`, *optional*):
+            Return distinct programs (`True`). If sampling found fewer than asked for, the remaining places hold the
+            next most probable programs under the head, one token away from a sampled one.
+        output_denoising_states (`bool`, *optional*): Return the program as read off after each step (`False`).
+        denoising_state_interval (`int`, *optional*): Steps between those states (1).
+
+    Raises:
+        ValueError: for a value outside of these ranges, and for names of autoregressive decoding.
+    """
+
+    _own = (
+        "num_candidates",
+        "num_inference_steps",
+        "sampler",
+        "timestep_spacing",
+        "eta",
+        "variance_type",
+        "decode_with",
+        "clamping",
+        "candidate_order",
+        "dedupe",
+        "output_denoising_states",
+        "denoising_state_interval",
+    )
+
+    def __init__(self, **kwargs):
+        for name in self._own:
+            setattr(self, name, kwargs.pop(name, None))
+        super().__init__(**kwargs)
+        # Readers that use the base class reject num_return_sequences > 1 without it.
+        self.do_sample = True
+
+    @classmethod
+    def from_model_config(cls, model_config) -> "CodeFusionGenerationConfig":
+        """Special tokens and canvas size of a [`CodeFusionConfig`] (or its `dict`)."""
+        values = model_config if isinstance(model_config, dict) else model_config.to_dict()
+        names = ("pad_token_id", "bos_token_id", "eos_token_id")
+        return cls(max_length=values.get("max_target_length"), **{name: values.get(name) for name in names})
+
+    @staticmethod
+    def _get_default_generation_params() -> dict[str, Any]:
+        # `None` in the fields and the defaults here: `to_diff_dict` compares with the base class, where all are None.
+        return {
+            "num_return_sequences": 1,
+            "num_inference_steps": 20,
+            "sampler": "dpmpp_2m",
+            "timestep_spacing": "uniform",
+            "eta": 0.0,
+            "variance_type": "fixed_small",
+            "decode_with": "head",
+            "clamping": False,
+            "candidate_order": "logprob",
+            "dedupe": True,
+            "output_denoising_states": False,
+            "denoising_state_interval": 1,
+        }
+
+    def validate(self, **unused_kwargs):
+        """Raises `ValueError` for the first parameter that is out of range, naming what is allowed."""
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name, None)
+            if value is not None and value not in allowed:
+                raise ValueError(f"`{name}` must be one of {', '.join(allowed)}, got {value!r}")
+        for name in ("num_return_sequences", "num_candidates", "num_inference_steps", "max_length", "max_new_tokens"):
+            value = getattr(self, name, None)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ValueError(f"`{name}` must be an integer of at least 1, got {value!r}")
+        returned = self.num_return_sequences or 1
+        if self.num_candidates is not None and self.num_candidates < returned:
+            raise ValueError(
+                f"`num_candidates` ({self.num_candidates}) must be at least `num_return_sequences` ({returned})"
+            )
+        if self.eta is not None and not 0 <= self.eta <= 1:
+            raise ValueError(f"`eta` must be between 0 and 1, got {self.eta!r}")
+        for name in _AUTOREGRESSIVE:
+            if getattr(self, name, None) is not None:
+                raise ValueError(f"`{name}` belongs to autoregressive decoding and has no effect on diffusion sampling")
+        if self.num_beams is not None and self.num_beams > 1:
+            raise ValueError("diffusion sampling has no beams: use `num_candidates` instead of `num_beams`")
+
+
+@dataclass
+class CodeFusionGenerationOutput(ModelOutput):
+    """
+    Args:
+        sequences (`torch.LongTensor` of shape `(batch_size * num_return_sequences, length)`):
+            Token ids, cut at the first pad or `</s>`, right-padded; the candidates of an utterance are consecutive,
+            best first.
+        sequences_scores (`torch.FloatTensor` of shape `(batch_size * num_return_sequences,)`):
+            Mean log-probability of the tokens up to and including `</s>`, in nats.
+        denoising_states (`torch.LongTensor` of shape `(num_states, batch_size * num_return_sequences, length)`):
+            Token ids read off x̂0 during denoising, with `output_denoising_states=True`.
+        denoising_timesteps (`torch.LongTensor` of shape `(num_states,)`): The timestep each state was predicted from.
+    """
+
+    sequences: torch.LongTensor
+    sequences_scores: torch.FloatTensor | None = None
+    denoising_states: torch.LongTensor | None = None
+    denoising_timesteps: torch.LongTensor | None = None
+
+
+class DiffusionGenerationMixin:
+    """`generate` for a model with `encode`, `denoise`, `decode`, `embedding_table` and a `scheduler`."""
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        generation_config: CodeFusionGenerationConfig | None = None,
+        seed: int | Sequence[int] | None = None,
+        generator: torch.Generator | None = None,
+        streamer: BaseStreamer | None = None,
+        callback_on_step_end: Callable | None = None,
+        **kwargs,
+    ) -> torch.LongTensor | CodeFusionGenerationOutput:
+        r"""
+        Samples programs for utterances: 1. encode the utterance, 2. draw x_T, 3. denoise, 4. decode, 5. rank.
+
+        The noise of a candidate depends only on its utterance's seed and its own number, so neither the batch, nor its
+        padding, nor the device changes a result.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, source_length)`, *optional*):
+                Tokenised utterances. Without them, programs are sampled unconditionally.
+            attention_mask (`torch.Tensor` of shape `(batch_size, source_length)`, *optional*): 0 at padding.
+            generation_config ([`CodeFusionGenerationConfig`], *optional*): Used instead of the model's own.
+            seed (`int` or sequence of `batch_size` `int`, *optional*): One for all utterances, or one for each.
+            generator (`torch.Generator`, *optional*): Alternative to `seed`: the seed is drawn from it.
+            streamer (`BaseStreamer`, *optional*):
+                For one utterance: its `put_draft` (if it has one) receives the tokens after each step, `put` the result.
+            callback_on_step_end (`Callable`, *optional*):
+                `callback(model, step, timestep, {"latents", "denoised"})` after each step, both
+                `(batch_size * num_candidates, length, latent_dim)`; a returned dict may replace `latents`.
+            kwargs: Any parameter of [`CodeFusionGenerationConfig`], for this call only.
+
+        Returns:
+            `torch.LongTensor` of shape `(batch_size * num_return_sequences, length)`, or
+            [`CodeFusionGenerationOutput`] with `return_dict_in_generate=True`.
+
+        Raises:
+            ValueError: for parameters out of range and inputs longer than `config.max_source_length`.
+            TypeError: for unknown arguments.
+        """
+        config = self._prepare_generation_config(generation_config, **kwargs)
+        if seed is not None and generator is not None:
+            raise ValueError("pass either `seed` or `generator`, not both")
+
+        # 1. Encode the utterance: E_s, and the keys and values of every cross-attention, once for all steps.
+        unconditional = None
+        if input_ids is None:
+            input_ids = torch.full((1, 1), self.config.pad_token_id, device=self.device)
+            unconditional = torch.ones(1, dtype=torch.bool, device=self.device)
+        if input_ids.ndim != 2 or not input_ids.numel():
+            raise ValueError(f"`input_ids` must have shape (batch_size, source_length), got {tuple(input_ids.shape)}")
+        batch_size, device = input_ids.shape[0], input_ids.device
+        if streamer is not None and batch_size > 1:
+            raise ValueError(f"a streamer shows one utterance at a time, got a batch of {batch_size}")
+        seeds = _row_seeds(seed, generator, batch_size)
+        encode_generator = torch.Generator().manual_seed(seeds[0])  # only the unconditional mode draws from it
+        memory = self.encode(input_ids, attention_mask, unconditional, encode_generator)
+        table = self.embedding_table().float()
+
+        # 2. Draw x_T: one generator for each candidate.
+        scheduler = CodeFusionScheduler.from_config(self.config)
+        scheduler.set_timesteps(
+            config.num_inference_steps,
+            sampler=config.sampler,
+            timestep_spacing=config.timestep_spacing,
+            eta=config.eta,
+            variance_type=config.variance_type,
+            signal_power=self.config.signal_power,
+        )
+        num_candidates, length = config.num_candidates, config.max_length
+        noise = _CandidateNoise(seeds, num_candidates, (length, self.config.embedding_dim), device)
+        latents = noise.draw()
+
+        # 3. Denoise. The state stays in fp32 whatever the model computes in.
+        if streamer is not None:
+            streamer.put(input_ids.new_empty(0).cpu())  # streamers may skip the first thing they get, the prompt
+        denoised, states, state_timesteps = None, [], []
+        for step, timestep in enumerate(scheduler.timesteps.tolist()):
+            timesteps = torch.full((latents.shape[0],), timestep, device=device)
+            denoised = self.denoise(latents, timesteps, memory, denoised, table)
+            if config.clamping:
+                denoised = F.embedding(_nearest(denoised, table).argmax(-1), table)
+            latents = scheduler.step(denoised, timestep, latents, noise.draw() if scheduler.is_stochastic else None)
+            if callback_on_step_end is not None:
+                latents = _call_back(callback_on_step_end, self, step, timestep, latents, denoised)
+            show = streamer is not None and hasattr(streamer, "put_draft")
+            keep = config.output_denoising_states and step % config.denoising_state_interval == 0
+            if show or keep:
+                tokens = self._read_off(denoised, memory, table, config)[1].argmax(-1)
+                tokens = _cut(tokens, self.config.pad_token_id, self.config.eos_token_id)
+            if show:
+                streamer.put_draft(tokens[0].cpu())
+            if keep:
+                states.append(tokens)
+                state_timesteps.append(timestep)
+
+        # 4. Decode: D and H once, or the nearest rows of L.
+        _, scores = self._read_off(latents, memory, table, config)
+        top_scores, top_tokens = F.log_softmax(scores, dim=-1).topk(min(3, scores.shape[-1]), dim=-1)
+
+        # 5. Rank.
+        ranked = [
+            _rank(
+                top_tokens[start : start + num_candidates].cpu(),
+                top_scores[start : start + num_candidates].cpu(),
+                config,
+                self.config.pad_token_id,
+                self.config.eos_token_id,
+            )
+            for start in range(0, batch_size * num_candidates, num_candidates)
+        ]
+        sequences = torch.cat([tokens for tokens, _, _ in ranked])
+        longest = int((sequences != self.config.pad_token_id).sum(-1).max().clamp(min=1))
+        sequences = sequences[:, :longest].to(device)
+        if streamer is not None:
+            streamer.put(sequences[0].cpu())
+            streamer.end()
+        if not config.return_dict_in_generate:
+            return sequences
+        output = CodeFusionGenerationOutput(
+            sequences=sequences, sequences_scores=torch.cat([score for _, score, _ in ranked]).to(device)
+        )
+        if states:
+            rows = torch.cat([origin + row * num_candidates for row, (_, _, origin) in enumerate(ranked)])
+            output.denoising_states = torch.stack(states)[:, rows.to(device)]
+            output.denoising_timesteps = torch.tensor(state_timesteps)
+        return output
+
+    def _read_off(self, denoised, memory, table, config) -> tuple[torch.Tensor, torch.Tensor]:
+        if config.decode_with == "nearest":
+            return denoised, _nearest(denoised, table)
+        return self.decode(denoised, memory, table)
+
+    def _prepare_generation_config(
+        self, generation_config: CodeFusionGenerationConfig | None, **kwargs
+    ) -> CodeFusionGenerationConfig:
+        # Precedence: call arguments, the given config, the model's config, global defaults.
+        config = copy.deepcopy(generation_config or self.generation_config)
+        if not isinstance(config, GenerationConfig) or not hasattr(config, "num_inference_steps"):
+            config = type(self.generation_config)(**config.to_dict())
+        config.update(**self.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True)
+        config.update(**type(self.generation_config)._get_default_generation_params(), defaults_only=True)
+        unused = config.update(**{key: value for key, value in kwargs.items() if key not in _TRAINER_KWARGS})
+        if unused:
+            raise TypeError(f"`generate` got unknown arguments: {', '.join(sorted(unused))}")
+        if config.max_new_tokens is not None:
+            config.max_length = config.max_new_tokens
+        if config.max_length is None:
+            config.max_length = self.config.max_target_length
+        if config.max_length > self.config.max_target_length:
+            raise ValueError(
+                f"`max_length` ({config.max_length}) must be at most {self.config.max_target_length}, the model's canvas"
+            )
+        if config.num_candidates is None:
+            config.num_candidates = 2 * config.num_return_sequences if config.dedupe else config.num_return_sequences
+        config.validate()
+        return config
+
+    def adjust_generation_fn(
+        self,
+        generation_config,
+        from_auto_class,
+        from_pipeline,
+        pretrained_model_name_or_path,
+        cache_dir,
+        force_download,
+        proxies,
+        local_files_only,
+        token,
+        revision,
+        subfolder,
+        trust_remote_code,
+        **unused_kwargs,
+    ):
+        """Called by `from_pretrained`: reads generation_config.json with this model's own class."""
+        if generation_config is not None:
+            self.generation_config = type(self.generation_config).from_dict(generation_config.to_dict())
+        elif pretrained_model_name_or_path is not None:
+            try:
+                self.generation_config = self.generation_config_class.from_pretrained(
+                    pretrained_model_name_or_path,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    proxies=proxies,
+                    local_files_only=local_files_only,
+                    token=token,
+                    revision=revision,
+                    subfolder=subfolder,
+                    _from_auto=from_auto_class,
+                    _from_pipeline=from_pipeline,
+                )
+            except OSError:
+                logger.info("No generation_config.json: using the defaults of the model's config.")
+
+
+class _CandidateNoise:
+    """Standard normal noise in which row (utterance i, candidate j) depends on (seed of i, j) alone."""
+
+    def __init__(self, seeds: list[int], num_candidates: int, shape: tuple[int, int], device: torch.device):
+        # CPU generators: the same seed means the same noise on every device. Equal seeds share their draws.
+        keys = [(seed, candidate) for seed in seeds for candidate in range(num_candidates)]
+        self.generators = {key: torch.Generator().manual_seed(key[0] * 1_000_003 + key[1]) for key in dict.fromkeys(keys)}
+        self.keys, self.shape, self.device = keys, shape, device
+
+    def draw(self) -> torch.Tensor:
+        """`(batch_size * num_candidates, length, latent_dim)`, fp32."""
+        drawn = {key: torch.randn(self.shape, generator=generator) for key, generator in self.generators.items()}
+        return torch.stack([drawn[key] for key in self.keys]).to(self.device)
+
+
+def _row_seeds(seed: int | Sequence[int] | None, generator: torch.Generator | None, batch_size: int) -> list[int]:
+    if generator is not None:
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+    elif seed is None:
+        seed = torch.Generator().seed() % 2**31  # from the operating system; the global generator stays untouched
+    seeds = [seed] * batch_size if isinstance(seed, int) else list(seed)
+    if len(seeds) != batch_size:
+        raise ValueError(f"`seed` must be one integer or one for each of the {batch_size} utterances, got {len(seeds)}")
+    if any(not isinstance(value, int) or not 0 <= value < 2**32 for value in seeds):
+        raise ValueError(f"`seed` must hold integers from 0 to 2**32 - 1, got {seed!r}")
+    return seeds
+
+
+def _nearest(embeddings: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    # Negative half squared distance to each row of L, up to a constant of the position: its argmax is the nearest row.
+    return torch.matmul(embeddings.float(), table.float().T) - 0.5 * table.float().square().sum(-1)
+
+
+def _call_back(callback, model, step, timestep, latents, denoised):
+    returned = callback(model, step, timestep, {"latents": latents, "denoised": denoised}) or {}
+    unknown = set(returned) - {"latents", "denoised"}
+    if unknown:
+        raise ValueError(f"`callback_on_step_end` may return `latents`, got {', '.join(sorted(unknown))}")
+    return returned.get("latents", latents)
+
+
+def _cut(tokens: torch.Tensor, pad: int, eos: int) -> torch.Tensor:
+    """Programs end at their first pad or `</s>`: everything behind becomes pad."""
+    ended = ((tokens == pad) | (tokens == eos)).cumsum(-1) > 0
+    return tokens.masked_fill(ended, pad)
+
+
+def _rank(
+    top_tokens: torch.Tensor, top_scores: torch.Tensor, config: CodeFusionGenerationConfig, pad: int, eos: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """
+    Args:
+        top_tokens, top_scores (`torch.Tensor` of shape `(num_candidates, length, choices)`): CPU.
+
+    Returns:
+        `num_return_sequences` token rows, their mean log-probabilities, and the candidates they stem from.
+    """
+    tokens = _cut(top_tokens[..., 0], pad, eos)
+    lengths = (tokens != pad).sum(-1)
+    positions = torch.arange(tokens.shape[1])
+    scored = positions < (lengths + 1).unsqueeze(-1)  # the token that ends the program counts
+    counts = scored.sum(-1)
+    scores = (top_scores[..., 0] * scored).sum(-1) / counts
+    order = range(len(tokens))
+    if config.candidate_order == "logprob":
+        order = torch.argsort(scores, descending=True, stable=True).tolist()
+
+    wanted = config.num_return_sequences
+    chosen: dict[tuple, tuple[float, int]] = {}
+    if not config.dedupe:
+        rows = list(order)[:wanted]
+        return tokens[rows], scores[rows], torch.tensor(rows)
+    for row in order:
+        chosen.setdefault(tuple(tokens[row].tolist()), (float(scores[row]), row))
+    picked = list(chosen.items())[:wanted]
+    if len(picked) < wanted:
+        picked += _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted - len(picked), (pad, eos))
+    while len(picked) < wanted:  # a vocabulary or canvas too small for that many distinct programs
+        picked.append(picked[-1])
+    sequences = torch.tensor([key for key, _ in picked])
+    return sequences, torch.tensor([s for _, (s, _) in picked]), torch.tensor([row for _, (_, row) in picked])
+
+
+def _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted: int, ends: tuple[int, int]) -> list:
+    """The `wanted` most probable programs that differ in one token from a picked one and from all of them."""
+    options = []
+    for key, (score, row) in picked:
+        for position in range(int((tokens[row] != ends[0]).sum())):
+            for choice in range(1, top_tokens.shape[-1]):
+                token = int(top_tokens[row, position, choice])
+                if token in ends:  # would cut the program short
+                    continue
+                loss = float(top_scores[row, position, choice] - top_scores[row, position, 0]) / int(counts[row])
+                options.append((score + loss, (*key[:position], token, *key[position + 1 :]), row))
+    seen, found = {key for key, _ in picked}, []
+    for score, key, row in sorted(options, key=lambda option: -option[0]):
+        if key not in seen:
+            seen.add(key)
+            found.append((key, (score, row)))
+        if len(found) == wanted:
+            break
+    return found
+
+
+__all__ = ["CodeFusionGenerationConfig", "CodeFusionGenerationOutput", "DiffusionGenerationMixin"]

@@ -1,0 +1,368 @@
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codefusion_hf import available_checkpoints, cli, evaluation
+
+
+SRC = Path(__file__).parents[1] / "src"
+UTTERANCE = "Color cells that have value greater than 1129"
+# Utterances of the CF benchmark's training split, and some that it does not foresee.
+ROWS = [
+    {"id": 77, "nl": UTTERANCE},
+    {"id": 1, "nl": "Format cells that are greater than or equal to 25 and less than 50"},
+    {"id": "emoji", "nl": "mettre en évidence les cellules > 10 🎉"},
+    {"id": 77, "nl": "highlight the best two grades", "table": {"columns": ["Name", "Grade"], "rows": [["Ann", "7"]]}},
+    {"id": 5, "nl": "duplicates"},
+]
+
+
+def run(capsys, *argv):
+    """Exit status, stdout and stderr of the command line, run in this process."""
+    try:
+        status = cli.main([str(argument) for argument in argv])
+    except SystemExit as exit:  # argparse
+        status = exit.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def fails(capsys, *argv):
+    """The message of a command that must fail with one line."""
+    status, out, err = run(capsys, *argv)
+    assert (status, out) == (2, "")
+    assert err.startswith("codefusion: error: ") and err.count("\n") == 1 and err.endswith("\n")
+    return err
+
+
+def spawn(*argv, after=""):
+    """Runs what the installed `codefusion` script runs."""
+    code = f"import sys; sys.argv[0] = 'codefusion'; from codefusion_hf.cli import main; main(); {after}"
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, argv)], env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+@pytest.fixture
+def checkpoint(tiny_cf, tmp_path):
+    """A copy of the tiny checkpoint, to be damaged."""
+    return Path(shutil.copytree(tiny_cf, tmp_path / "checkpoint"))
+
+
+# --- what must answer at once
+
+
+def test_env_needs_neither_torch_nor_transformers():
+    # They take seconds to import. The parser is built as for every other command, `--help` included.
+    process = spawn("env", after="print(sorted({'numpy', 'tokenizers', 'torch', 'transformers'} & set(sys.modules)))")
+    assert process.stdout.endswith("\n[]\n")
+
+
+def test_the_script_knows_the_model(tiny_cf):
+    process = spawn("generate", "--model", tiny_cf, "--json", UTTERANCE)
+    assert (process.stderr, json.loads(process.stdout)["nl"]) == ("", UTTERANCE)
+
+
+@pytest.mark.parametrize("command", [[], ["generate"], ["predict"], ["env"]])
+def test_help_shows_an_example(command):
+    process = spawn(*command, "--help")
+    assert process.returncode == 0
+    assert re.search(rf"example:\n  codefusion {' '.join(command)}", process.stdout)
+
+
+def test_env_names_versions_and_machine():
+    process = spawn("env")
+    assert (process.returncode, process.stderr) == (0, "")
+    facts = dict(re.split(r":\s+", line, maxsplit=1) for line in process.stdout.splitlines())
+    assert re.fullmatch(r"5\.\d+\.\d+\S*", facts["transformers"])
+    assert facts["CPUs"] == str(os.cpu_count())
+    assert facts["NVIDIA driver"] in ("found", "not found")
+    assert facts["shipped models"] == (", ".join(available_checkpoints()) or "none")
+
+
+# --- generate
+
+
+def test_generate_prints_ranked_lines(capsys, tiny_cf):
+    status, out, err = run(capsys, "generate", "--model", tiny_cf, "--num-return-sequences", 3, UTTERANCE)
+    assert (status, err) == (0, "")
+    lines = [re.fullmatch(r"(\d)  (.*?)\s+(-?\d+\.\d\d)  (valid|invalid)", line) for line in out.splitlines()]
+    assert 1 <= len(lines) <= 3 and all(lines)
+    assert [int(line[1]) for line in lines] == list(range(1, len(lines) + 1))
+    scores = [float(line[3]) for line in lines]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_generate_json_is_one_object_and_the_seed_decides(capsys, tiny_cf):
+    argv = ["generate", "--model", tiny_cf, "--num-inference-steps", 4, "--sampler", "ddim", "--json", UTTERANCE]
+    status, out, err = run(capsys, *argv)
+    assert (status, err) == (0, "")
+    answer = json.loads(out)
+    assert list(answer) == ["nl", "candidates"] and answer["nl"] == UTTERANCE
+    assert 1 <= len(answer["candidates"]) <= 5
+    for candidate in answer["candidates"]:
+        assert list(candidate) == ["code", "score", "valid"]
+        assert isinstance(candidate["valid"], bool)
+    assert run(capsys, *argv)[1] == out
+    assert run(capsys, *argv, "--seed", 1)[1] != out
+
+
+def test_generate_reads_stdin(capsys, tiny_cf, monkeypatch):
+    argv = ["generate", "--model", tiny_cf, "--json"]
+    expected = run(capsys, *argv, UTTERANCE)[1]
+    monkeypatch.setattr("sys.stdin", io.StringIO(UTTERANCE + "\n"))
+    assert run(capsys, *argv, "-")[1] == expected
+
+
+def test_watch_shows_one_draft_for_each_step_on_stderr(capsys, tiny_cf):
+    argv = ["generate", "--model", tiny_cf, "--num-inference-steps", 6, UTTERANCE]
+    status, out, err = run(capsys, *argv, "--watch")
+    assert status == 0
+    assert [int(number) for number in re.findall(r"^draft +(\d+)  ", err, flags=re.M)] == [1, 2, 3, 4, 5, 6]
+    assert run(capsys, *argv)[1] == out
+
+
+def test_columns_and_table_reach_the_model(tmp_path, monkeypatch, capsys, tiny_cf):
+    seen = []
+    generate_candidates = evaluation.generate_candidates
+
+    def spy(model, tokenizer, examples, **settings):
+        seen.append(examples[0]["table"])
+        return generate_candidates(model, tokenizer, examples, **settings)
+
+    monkeypatch.setattr(evaluation, "generate_candidates", spy)
+    csv = tmp_path / "table.csv"
+    csv.write_text('\ufeffName,"Grade, final"\nAnn,7\n\nBob\n', encoding="utf-8")
+    assert run(capsys, "generate", "--model", tiny_cf, "--table", csv, "best grades")[0] == 0
+    assert run(capsys, "generate", "--model", tiny_cf, "--columns", 'Name, "Grade, final"', "best grades")[0] == 0
+    columns = ["Name", "Grade, final"]
+    assert seen == [{"columns": columns, "rows": [["Ann", "7"], ["Bob", ""]]}, {"columns": columns, "rows": []}]
+
+
+@pytest.mark.parametrize(
+    ("utterance", "message"),
+    [
+        ("", "the utterance is empty"),
+        (" \t\n", "the utterance is empty"),
+        ("cells above\x0010", "U+0000 (NUL) at position 11"),
+        ("cells \udc80", "U+DC80 (a lone surrogate"),
+    ],
+)
+def test_unusable_utterances(capsys, tiny_cf, utterance, message):
+    assert message in fails(capsys, "generate", "--model", tiny_cf, utterance)
+
+
+@pytest.mark.parametrize(
+    "utterance", ["10より大きいセルを強調表示", "🎉🎉🎉", "выделить дубликаты", "\x1b[31mred", "x"]
+)
+def test_any_script_is_an_utterance(capsys, tiny_cf, utterance):
+    status, out, err = run(capsys, "generate", "--model", tiny_cf, "--json", utterance)
+    assert (status, err) == (0, "")
+    assert json.loads(out)["nl"] == utterance
+
+
+def test_a_long_utterance_is_never_truncated(capsys, tiny_cf):
+    limit = json.loads((tiny_cf / "config.json").read_text())["max_source_length"]
+    message = fails(capsys, "generate", "--model", tiny_cf, "word " * 10_000)
+    assert f"at most {limit} " in message and "max_source_length" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "klingon"], "a folder with config.json, model.safetensors, tokenizer.json"),
+        (["--sampler", "euler"], "dpmpp_2m"),
+        (["--num-return-sequences", "0"], "num_return_sequences must be >= 1, got 0"),
+        (["--num-inference-steps", "0"], "num_inference_steps"),
+        (["--num-inference-steps", "100000"], "num_inference_steps"),
+        (["--seed", "-1"], "seed"),
+        (["--seed", "x"], "argument --seed: invalid int value: 'x' (see codefusion generate --help)"),
+        (["--sampl", "ddim"], "unrecognized arguments: --sampl"),
+        (["--columns", " , "], "--columns names no columns"),
+        (["--columns", "a\0b"], "U+0000"),
+        (["--columns", "a", "--table", "b.csv"], "not allowed with argument --columns"),
+        (["--table", "missing.csv"], "missing.csv: No such file or directory"),
+    ],
+)
+def test_wrong_options_of_generate(capsys, tiny_cf, options, message):
+    assert message in fails(capsys, "generate", "--model", tiny_cf, *options, UTTERANCE)
+
+
+def test_unknown_model_lists_the_shipped_ones(capsys):
+    message = fails(capsys, "generate", "--model", "klingon", UTTERANCE)
+    assert "klingon" in message and all(name in message for name in available_checkpoints())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "names no columns"),
+        (b",,\n1,2,3\n", "names no columns"),
+        (b"a,b\n1,2\n1,2,3\n", "row 3: 3 cells, but the header names 2 columns"),
+        (b"\xff\xfe\x00a", "is no CSV file in UTF-8"),
+    ],
+)
+def test_unusable_tables(capsys, tmp_path, tiny_cf, content, message):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    assert message in fails(capsys, "generate", "--model", tiny_cf, "--table", path, UTTERANCE)
+
+
+# --- damaged checkpoints
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_missing_and_truncated_checkpoint_files(capsys, checkpoint, name):
+    content = (checkpoint / name).read_bytes()
+    (checkpoint / name).write_bytes(content[: len(content) // 2])
+    assert f"cannot load the model in {checkpoint}" in fails(capsys, "generate", "--model", checkpoint, UTTERANCE)
+    (checkpoint / name).unlink()
+    assert f"{name} is missing" in fails(capsys, "generate", "--model", checkpoint, UTTERANCE)
+
+
+def test_missing_weights_are_not_left_random(capsys, checkpoint):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(checkpoint / "model.safetensors")
+    lost = sorted(weights)[0]
+    del weights[lost]
+    save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    assert f"lacks 1 weights of config.json: {lost}" in fails(capsys, "generate", "--model", checkpoint, UTTERANCE)
+
+
+# --- predict
+
+
+def predict(capsys, tiny_cf, data, output, *options):
+    return run(capsys, "predict", "--model", tiny_cf, "--data", data, "--output", output, *options)
+
+
+def test_predict_answers_every_row_in_order(capsys, tiny_cf, data, tmp_path):
+    outputs = {}
+    for batch_size in (1, 3):
+        output = tmp_path / f"{batch_size}.jsonl"
+        assert predict(capsys, tiny_cf, data, output, "--batch-size", batch_size)[:2] == (0, "")
+        outputs[batch_size] = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [(row["id"], row["nl"]) for row in outputs[1]] == [(row["id"], row["nl"]) for row in ROWS]
+    for one, three in zip(outputs[1], outputs[3], strict=True):
+        assert list(one) == ["id", "nl", "candidates"]
+        codes = [candidate["code"] for candidate in one["candidates"]]
+        assert len(codes) == len(set(codes)) and 1 <= len(codes) <= 5
+        assert codes == [candidate["code"] for candidate in three["candidates"]]
+        scores = [candidate["score"] for candidate in one["candidates"]]
+        assert scores == pytest.approx([candidate["score"] for candidate in three["candidates"]], abs=1e-4)
+    generated = run(capsys, "generate", "--model", tiny_cf, "--json", UTTERANCE)[1]
+    assert json.loads(generated)["candidates"] == outputs[1][0]["candidates"]
+
+
+def test_predict_resumes_after_an_interrupt(capsys, tiny_cf, data, tmp_path, monkeypatch):
+    whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    options = ["--batch-size", 1, "--seed", 3]
+    assert predict(capsys, tiny_cf, data, whole, *options)[0] == 0
+
+    generate_candidates, calls = evaluation.generate_candidates, []
+
+    def interrupted_at_the_third(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return generate_candidates(*args)
+
+    monkeypatch.setattr(evaluation, "generate_candidates", interrupted_at_the_third)
+    status, _, err = predict(capsys, tiny_cf, data, output, *options)
+    assert status == 130
+    assert err.endswith(f"codefusion: interrupted; run the same command again to go on from {output}\n")
+    assert output.read_bytes() == b"".join(whole.read_bytes().splitlines(keepends=True)[:2])
+
+    # A killed process may leave half a line as well.
+    with open(output, "ab") as file:
+        file.write(b'{"id": "emoji", "nl": "mett')
+    assert predict(capsys, tiny_cf, data, output, *options)[0] == 0
+    assert output.read_bytes() == whole.read_bytes()
+    assert len(calls) == 3 + 3
+    assert predict(capsys, tiny_cf, data, output, *options)[2] == f"{output}: 0 new rows\n"
+    assert len(calls) == 3 + 3
+
+
+def test_predict_goes_on_when_rows_are_added(capsys, tiny_cf, data, tmp_path):
+    lines = data.read_text().splitlines(keepends=True)
+    output, first = tmp_path / "out.jsonl", tmp_path / "first.jsonl"
+    first.write_text("".join(lines[:2]))
+    assert predict(capsys, tiny_cf, first, output)[2].endswith(": 2 new rows\n")
+    assert predict(capsys, tiny_cf, data, output)[2].endswith(": 3 new rows\n")
+    assert len(output.read_text(encoding="utf-8").splitlines()) == len(ROWS)
+
+
+def test_predict_never_mixes_runs(capsys, tiny_cf, checkpoint, data, tmp_path):
+    output = tmp_path / "out.jsonl"
+    argv = ["predict", "--data", data, "--output", output]
+    assert run(capsys, *argv, "--model", tiny_cf)[0] == 0
+    saved = output.read_bytes()
+
+    assert "made with other seed:" in fails(capsys, *argv, "--model", tiny_cf, "--seed", 1)
+    (checkpoint / "generation_config.json").write_text(json.dumps({"num_inference_steps": 2}))
+    assert "made with other weights:" in fails(capsys, *argv, "--model", checkpoint)
+    other_table = [*ROWS[:3], {**ROWS[3], "table": {"columns": ["Grade"], "rows": []}}, ROWS[4]]
+    data.write_text("".join(json.dumps(row) + "\n" for row in other_table))
+    assert "answers other rows than the data holds" in fails(capsys, *argv, "--model", tiny_cf)
+    (tmp_path / "out.jsonl.settings.json").unlink()
+    assert "out.jsonl.settings.json is not beside it" in fails(capsys, *argv, "--model", tiny_cf)
+    assert output.read_bytes() == saved
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": 2, "nl": "x"', "line 3: no valid JSON"),
+        ("[" * 100_000, "line 3: no valid JSON"),
+        ("[1]", "line 3: expected a JSON object, got list"),
+        ('{"id": 2, "text": "x"}', 'line 3: the row has no "nl"; its keys are id, text'),
+        ('{"nl": "x"}', 'line 3: the row has no "id"'),
+        ('{"id": 2, "nl": null}', "line 3: the utterance must be text, got NoneType"),
+        ('{"id": 2, "nl": " "}', "line 3: the utterance is empty"),
+        ('{"id": 2, "nl": "a\\ud800"}', "line 3: the utterance holds the character U+D800"),
+        ('{"id": 2, "nl": "x", "table": {"columns": []}}', "line 3: a table needs columns"),
+        ('{"id": 2, "nl": "x", "table": [["a"]]}', "line 3: a table needs columns"),
+        ('{"id": 2, "nl": "x", "table": {"columns": ["a"], "rows": ["b"]}}', "line 3: row 0 of the table"),
+        ('{"id": 2, "nl": "x", "table": {"columns": ["a"], "rows": [["\\u0000"]]}}', "line 3: the table holds"),
+        (json.dumps({"id": 2, "nl": "word " * 10_000}), "the row with id 2: the utterance with its columns has"),
+    ],
+)
+def test_unusable_rows_are_named(capsys, tiny_cf, tmp_path, line, message):
+    data, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    data.write_text(json.dumps(ROWS[0]) + "\n\n" + line + "\n")
+    argv = ["predict", "--model", tiny_cf, "--data", data, "--output", output]
+    assert message in fails(capsys, *argv)
+    assert not output.exists()
+
+
+def test_wrong_files_and_options_of_predict(capsys, tiny_cf, data, tmp_path):
+    argv = ["predict", "--model", tiny_cf]
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    missing = tmp_path / "missing"
+    assert f"{missing}: No such file" in fails(capsys, *argv, "--data", missing, "--output", tmp_path / "o")
+    assert "holds no rows" in fails(capsys, *argv, "--data", empty, "--output", tmp_path / "o")
+    assert "there is no folder" in fails(capsys, *argv, "--data", data, "--output", missing / "o")
+    assert "is the data itself" in fails(capsys, *argv, "--data", data, "--output", data)
+    assert "choose another output" in fails(capsys, *argv, "--data", data, "--output", tmp_path)
+    argv += ["--data", data, "--output", tmp_path / "o"]
+    assert "batch_size must be >= 1, got 0" in fails(capsys, *argv, "--batch-size", 0)
+    assert "dpmpp_2m" in fails(capsys, *argv, "--sampler", "euler")
+    # Nothing was generated with the wrong sampler, so nothing stands in the way of the right one.
+    assert run(capsys, *argv, "--sampler", "ddim")[0] == 0
