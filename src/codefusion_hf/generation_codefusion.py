@@ -24,6 +24,7 @@ _CHOICES = {
     "candidate_order": ("logprob", "seed"),
     "decode_with": ("head", "nearest"),
 }
+MAX_CANDIDATES = 1024
 # Names of autoregressive decoding that would have no effect here; setting one is an error instead of a silent no-op.
 _AUTOREGRESSIVE = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "no_repeat_ngram_size")
 # What Seq2SeqTrainer hands to `generate` beside the inputs.
@@ -116,6 +117,11 @@ class CodeFusionGenerationConfig(GenerationConfig):
             value = getattr(self, name, None)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f"`{name}` must be an integer of at least 1, got {value!r}")
+        if self.denoising_state_interval is not None and self.denoising_state_interval < 1:
+            raise ValueError(f"`denoising_state_interval` must be at least 1, got {self.denoising_state_interval}")
+        for name in ("num_return_sequences", "num_candidates"):
+            if (getattr(self, name) or 1) > MAX_CANDIDATES:
+                raise ValueError(f"`{name}` must be at most {MAX_CANDIDATES}, got {getattr(self, name)}")
         returned = self.num_return_sequences or 1
         if self.num_candidates is not None and self.num_candidates < returned:
             raise ValueError(
@@ -307,7 +313,8 @@ class DiffusionGenerationMixin:
                 f"`max_length` ({config.max_length}) must be at most {self.config.max_target_length}, the model's canvas"
             )
         if config.num_candidates is None:
-            config.num_candidates = 2 * config.num_return_sequences if config.dedupe else config.num_return_sequences
+            factor = 2 if config.dedupe else 1
+            config.num_candidates = min(factor * config.num_return_sequences, MAX_CANDIDATES)
         config.validate()
         return config
 
@@ -425,6 +432,8 @@ def _rank(
     picked = list(chosen.items())[:wanted]
     if len(picked) < wanted:
         picked += _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted - len(picked), (pad, eos))
+        if config.candidate_order == "logprob":
+            picked.sort(key=lambda candidate: -candidate[1][0])
     while len(picked) < wanted:  # a vocabulary or canvas too small for that many distinct programs
         picked.append(picked[-1])
     sequences = torch.tensor([key for key, _ in picked])

@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--train_file", required=True, nargs="+", help="JSON lines, or .gz of them.")
     data.add_argument("--validation_file", help="JSON lines to sample from during training.")
     data.add_argument("--language", default="cf")
+    data.add_argument(
+        "--canvas_buckets", type=int, nargs="*", help="Shorter canvases for batches of short programs, in tokens."
+    )
     data.add_argument("--max_train_samples", type=int)
     data.add_argument("--max_eval_samples", type=int, default=200)
     optim = parser.add_argument_group("optimisation")
@@ -248,8 +251,11 @@ def train(
         (output / "arguments.json").write_text(json.dumps(vars(args), indent=2) + "\n")
     if args.gradient_checkpointing:
         model.gradient_checkpointing_enable()
-    sampler = LengthBatchSampler(dataset.lengths(), args.per_device_train_batch_size, args.seed)
-    collator = Collator(tokenizer.pad_token_id, model.config.max_target_length)
+    canvases = sorted({*(args.canvas_buckets or []), model.config.max_target_length})
+    if not 1 <= canvases[0] <= canvases[-1] == model.config.max_target_length:
+        raise ValueError(f"--canvas_buckets must be from 1 to {model.config.max_target_length}, got {canvases}")
+    sampler = LengthBatchSampler(dataset.lengths(), args.per_device_train_batch_size, canvases, args.seed)
+    collator = Collator(tokenizer.pad_token_id, canvases)
     loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=collator)
     optimizer = torch.optim.AdamW(parameter_groups(model, args), betas=(0.9, 0.98))
     scheduler = get_cosine_schedule_with_warmup(optimizer, args.num_warmup_steps, args.max_train_steps)

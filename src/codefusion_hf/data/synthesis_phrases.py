@@ -11,7 +11,7 @@ from __future__ import annotations
 NUMBER_PHRASES = {
     "GreaterThan": (
         ["above {n}", "over {n}", "more than {n}", "greater than {n}", "higher than {n}", "larger than {n}", "bigger than {n}",
-         "in excess of {n}", "beyond {n}", "north of {n}", "past {n}", "strictly above {n}", "well over {n}", "upwards of {n}"],
+         "in excess of {n}", "beyond {n}", "north of {n}", "past {n}", "strictly above {n}", "well over {n}"],
         [("exceeds {n}", "exceed {n}"), ("goes over {n}", "go over {n}"), ("surpasses {n}", "surpass {n}"), ("tops {n}", "top {n}"),
          ("goes above {n}", "go above {n}"), ("passes {n}", "pass {n}"), ("crosses {n}", "cross {n}"), ("climbs above {n}", "climb above {n}")],
         ["> {n}", ">{n}", "gt {n}"],
@@ -136,13 +136,13 @@ TEXT_WEIGHTS = {"TextEquals": 46, "TextContains": 24, "TextNotContains": 6, "Tex
 
 AVERAGE_PHRASES = {
     "AboveAverage": ["above average", "above the average", "above the mean", "higher than average", "over the average", "higher than the mean", "greater than the average",
-                     "more than average", "over the mean", "larger than the average", "better than average", "above-average"],
+                     "more than average", "over the mean", "larger than the average", "above-average"],
     "BelowAverage": ["below average", "below the average", "below the mean", "lower than average", "under the average", "lower than the mean", "less than the average",
-                     "smaller than the average", "under the mean", "worse than average", "less than average"],
+                     "smaller than the average", "under the mean", "less than average"],
 }  # fmt: skip
 
 BLANK_CLAUSES = ["{m} is blank", "{m} is empty", "{m} is missing", "{m} is not filled in", "{m} was left blank", "there is no {m}", "{m} has no value", "{m} has not been filled in",
-                 "{m} hasn't been entered", "{m} is null", "no {m} is given", "no {m} was entered", "{m} has nothing in it", "{m} isn't filled out", "{m} is unknown or blank"][:-1]
+                 "{m} hasn't been entered", "{m} is null", "no {m} is given", "no {m} was entered", "{m} has nothing in it", "{m} isn't filled out"]
 BLANK_POSTS = ["with no {m}", "without {a}", "with missing {m}", "that have no {m}", "with {m} missing", "where the {m} is blank", "with an empty {m}", "with a blank {m}", "missing {a}",
                "lacking {a}", "that lack {a}", "whose {m} is missing", "with {m} left blank", "that don't have {a}", "for which no {m} was entered", "with nothing in {c}"]
 BLANK_OBJECTS = ["blank cells in {c}", "empty cells in {c}", "blanks in {c}", "missing {p}", "missing values in {c}", "cells in {c} that are empty", "empty {m} cells", "gaps in {c}", "cells with no value in {c}",
@@ -162,7 +162,7 @@ DUPLICATE_POSTS = ["with a duplicate {m}", "with the same {m}", "sharing the sam
 DUPLICATE_OBJECTS = ["duplicate {p}", "duplicates in {c}", "repeated {p}", "duplicate values in {c}", "{p} that appear more than once", "repeated values in {c}", "double entries in {c}", "{p} that occur more than once",
                      "{p} listed more than once", "values that repeat in {c}", "duplicated {p}", "{p} that show up more than once", "recurring values in {c}", "non-unique {p}"]
 UNIQUE_CLAUSES = ["{m} is unique", "{m} appears only once", "{m} occurs just once", "{m} is not repeated", "{m} shows up a single time", "{m} has no duplicate"]
-UNIQUE_POSTS = ["with a unique {m}", "whose {m} appears only once", "whose {m} is unique", "with {a} that occurs only once", "with {a} nobody else has"][:-1]
+UNIQUE_POSTS = ["with a unique {m}", "whose {m} appears only once", "whose {m} is unique", "with {a} that occurs only once"]
 UNIQUE_OBJECTS = ["unique {p}", "unique values in {c}", "{p} that appear only once", "values that occur once in {c}", "{p} that are not repeated", "one-off {p}", "{p} that show up just once", "values in {c} without a duplicate",
                   "distinct values that occur only once in {c}", "non-duplicate values in {c}", "{p} appearing exactly once"]
 
@@ -187,7 +187,7 @@ VISUAL_SENTENCES = {
 }  # fmt: skip
 
 VERBS = ("highlight,highlight,highlight,highlight,color,colour,mark,flag,shade,format,paint,style,fill,emphasize,show,point out,find,tint,bold,pick out,select,identify,bring out,call out,accentuate,"
-         "apply formatting to,apply conditional formatting to,add conditional formatting to,conditionally format,apply a format to,accent,spot,make stand out,apply a fill to,locate,underline,check for").split(",")  # fmt: skip
+         "apply formatting to,apply conditional formatting to,add conditional formatting to,conditionally format,apply a format to,accent,spot,apply a fill to,locate,underline").split(",")  # fmt: skip
 COLORS = ("red,green,yellow,orange,blue,light red,light green,light yellow,pink,purple,grey,gray,dark green,dark red,light blue,amber,pale yellow,gold,teal,violet,cyan,brown,bright red,lime green,#FF0000,magenta").split(",")
 FORMATS = ["in {C}", "in {C}", "with {C} fill", "with a {C} fill", "with a {C} background", "in bold", "in {C} bold", "in bold {C}", "using {C}", "with {C} text", "in {C} font", "with {C} font color", "with light red fill and dark red text",
            "with a {C} border", "with {C}", "in italics", "with {C} shading", "using {C} fill color", "as {C}", "in {C} so they stand out", "with strikethrough", "with bold text", "with {C} cell color", "{C}"]
@@ -196,7 +196,7 @@ OBJECT_FRAMES = ["{V} {o}"] * 9 + ["{V} {o} {F}"] * 9 + ["{V} all {o}", "{V} all
                  "make {o} {C}", "make all {o} {C}", "show me {o}", "I'd like {o} in {C}", "{o}", "{o}", "{o} in {C}", "{o} should be {C}", "{o} -> {C}", "{o}: {C}", "{o} please", "turn {o} {C}", "let me see {o}", "I'm looking for {o}",
                  "where are the {o}?", "are there any {o}?", "how do I highlight {o}?", "how can I color {o} {C}?", "what are the {o}?", "{o} need to be {C}", "{o} must be shown in {C}", "I would like to {V} {o}", "we need to {V} {o}",
                  "put a {C} background on {o}", "use {C} for {o}", "set {o} to {C}", "give {o} a {C} background", "only {o}", "just {V} {o}", "help me {V} {o}", "want {o} {C}", "need to {V} {o}", "apply {C} color to {o}",
-                 "apply {C} fill to {o}", "{C} for {o}", "color {o} {C}", "paint {o} {C}", "I have to find {o}", "find {o} and color them {C}", "{o} ought to stand out", "draw attention to {o}", "add a rule that {V}s {o}",
+                 "apply {C} fill to {o}", "{C} for {o}", "color {o} {C}", "paint {o} {C}", "I have to find {o}", "find {o} and color them {C}", "{o} ought to stand out", "draw attention to {o}", "add a rule to {V} {o}",
                  "create a rule for {o}", "conditional formatting for {o}", "new rule: {o} {C}", "change the color of {o} to {C}", "all {o} get {C}", "{o} get a {C} fill", "{V} {o}, thanks", "hi, can you {V} {o}?",
                  "let's {V} {o}", "mind marking {o} {F}?", "show {o} in {C}", "I wish to have {o} colored {C}", "fill {o} with {C}", "make sure {o} stand out", "see {o}"]  # fmt: skip
 # frames around a clause, as "price is over 50"

@@ -45,9 +45,9 @@ class PairDataset(Dataset):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def lengths(self) -> list[int]:
-        """Source length of each example, in tokens."""
-        return [len(source) for source, _ in self.examples]
+    def lengths(self) -> list[tuple[int, int]]:
+        """Source and target length of each example, in tokens."""
+        return [(len(source), len(target)) for source, target in self.examples]
 
     def __getitem__(self, index: int) -> dict:
         source, target = self.examples[index]
@@ -95,9 +95,9 @@ class CodeDataset(Dataset):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def lengths(self) -> list[int]:
-        """Length of each example, in tokens."""
-        return [len(target) for _, target in self.examples]
+    def lengths(self) -> list[tuple[int, int]]:
+        """Source and target length of each example, in tokens; a masked program is about as long as the program."""
+        return [(len(target), len(target)) for _, target in self.examples]
 
     def __getitem__(self, index: int) -> dict:
         code, target = self.examples[index]
@@ -119,18 +119,21 @@ class CodeDataset(Dataset):
 
 class LengthBatchSampler(Sampler):
     """
-    Batches of similar source length, in an order that depends on (seed, epoch) alone, so that a run can be resumed.
+    Batches of examples that fit the same canvas and have similar source lengths, in an order that depends on
+    (seed, epoch) alone, so that a run can be resumed.
 
     Args:
-        lengths (`Sequence[int]`): Of the examples.
-        batch_size (`int`): Examples in each batch; an incomplete last batch is left out.
+        lengths (`Sequence[tuple[int, int]]`): Source and target length of the examples.
+        batch_size (`int`): Examples in each batch; what does not fill a batch is left out of an epoch.
+        canvases (`Sequence[int]`): See [`Collator`].
         seed (`int`): Of the order.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int = 0):
+    def __init__(self, lengths: Sequence[tuple[int, int]], batch_size: int, canvases: Sequence[int], seed: int = 0):
         if len(lengths) < batch_size:
             raise ValueError(f"{len(lengths)} examples do not fill a batch of {batch_size}")
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+        self.keys = [(min(c for c in canvases if c >= target), source) for source, target in lengths]
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
         self.drop_last = True
 
     def set_epoch(self, epoch: int):
@@ -138,41 +141,47 @@ class LengthBatchSampler(Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths) // self.batch_size
+        return len(self.keys) // self.batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = random.Random(f"{self.seed} {self.epoch}")
-        order = list(range(len(self.lengths)))
+        order = list(range(len(self.keys)))
         rng.shuffle(order)
+        order = order[: len(self) * self.batch_size]  # before sorting: else it is always the longest that are left out
         batches, pool = [], 50 * self.batch_size
         for start in range(0, len(order), pool):  # sorted within a pool, so that batches stay random
-            chunk = sorted(order[start : start + pool], key=lambda i: self.lengths[i])
+            chunk = sorted(order[start : start + pool], key=lambda i: self.keys[i])
             batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
-        batches = [batch for batch in batches if len(batch) == self.batch_size]
         rng.shuffle(batches)
-        return iter(batches[: len(self)])
+        return iter(batches)
 
 
 class Collator:
     """
-    Pads a batch: sources to a multiple of 8 tokens, programs to the canvas.
+    Pads a batch: sources to a multiple of 8 tokens, programs to a canvas.
 
     Args:
         pad_token_id (`int`): Of the model.
-        canvas (`int`): Length of every program, in tokens (`config.max_target_length`).
+        canvases (`Sequence[int]`):
+            Canvas sizes in tokens, the largest of which is what the model samples on. Of those that hold the batch,
+            the smallest is used every other time and the largest otherwise: short programs must also be learned on
+            a long canvas, but most of the time that would be work on padding.
     """
 
-    def __init__(self, pad_token_id: int, canvas: int):
-        self.pad_token_id, self.canvas = pad_token_id, canvas
+    def __init__(self, pad_token_id: int, canvases: Sequence[int]):
+        self.pad_token_id, self.canvases = pad_token_id, sorted(canvases)
 
     def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
         width = -(-max(len(example["source"]) for example in examples) // 8) * 8
-        sources = [example["source"] + [self.pad_token_id] * (width - len(example["source"])) for example in examples]
-        targets = [example["target"] + [self.pad_token_id] * (self.canvas - len(example["target"])) for example in examples]
+        longest = max(len(example["target"]) for example in examples)
+        # A coin that needs no state to be resumed: the content of the batch itself.
+        coin = random.Random(str(examples[0]["source"])).random() < 0.5
+        canvas = self.canvases[-1] if coin else min(c for c in self.canvases if c >= longest)
+        pad = [self.pad_token_id]
         lengths = torch.tensor([len(example["source"]) for example in examples])
         return {
-            "input_ids": torch.tensor(sources),
+            "input_ids": torch.tensor([e["source"] + pad * (width - len(e["source"])) for e in examples]),
             "attention_mask": (torch.arange(width) < lengths[:, None]).long(),
-            "labels": torch.tensor(targets),
-            "unconditional": torch.tensor([example["unconditional"] for example in examples]),
+            "labels": torch.tensor([e["target"] + pad * (canvas - len(e["target"])) for e in examples]),
+            "unconditional": torch.tensor([e["unconditional"] for e in examples]),
         }

@@ -1,0 +1,1 @@
+"""Data: benchmarks, corpora, and synthetic pairs for conditional-formatting rules."""
