@@ -21,6 +21,9 @@ def main():
     add_arguments(parser)
     parser.add_argument("--pretrain_tasks", default="both", choices=PRETRAIN_TASKS)
     parser.add_argument("--cpd_mask_ratio", type=float, default=0.3)
+    parser.add_argument(
+        "--freeze_encoder", action="store_true", help="Leave a pre-trained encoder as it is, as the paper does."
+    )
     args = parser.parse_args()
 
     language = get_language(args.language)
@@ -36,6 +39,8 @@ def main():
         mask_ratio=args.cpd_mask_ratio,
         seed=args.seed,
     )
+    if args.freeze_encoder:
+        model.encoder.requires_grad_(False)
     train(args, model, tokenizer, dataset)
 
 

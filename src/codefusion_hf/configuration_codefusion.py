@@ -140,6 +140,8 @@ class CodeFusionConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
         if self.num_decoder_layers < 0:
             raise ValueError(f"`num_decoder_layers` must be at least 0, got {self.num_decoder_layers}")
+        if self.min_snr_gamma is not None and self.denoising_loss != "epsilon":
+            raise ValueError("`min_snr_gamma` bounds the weights of `denoising_loss='epsilon'`, set that or leave it out")
         if self.tie_head_to_embedding is False and self.embedding_dim != self.d_model:
             raise ValueError(
                 f"an untied head needs `latent_dim` == `d_model`, got {self.embedding_dim} and {self.d_model}"

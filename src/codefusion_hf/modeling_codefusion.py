@@ -28,7 +28,7 @@ class CodeFusionOutput(ModelOutput):
         denoising_loss, decoder_mse_loss, cross_entropy_loss (`torch.FloatTensor` of shape `(1,)`):
             The three terms of the paper's loss L_t, unweighted.
         embedding_nll_loss, prior_loss (`torch.FloatTensor` of shape `(1,)`):
-            The extra terms of Diffusion-LM and GENIE; zero unless their weights are set.
+            The extra terms of Diffusion-LM and GENIE. A term whose weight is 0 is not computed and `None`.
         denoised_embeddings (`torch.FloatTensor` of shape `(batch_size, target_length, latent_dim)`): x̂0.
         encoder_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, source_length, encoder_width)`).
     """
@@ -195,6 +195,7 @@ class CodeFusionStack(nn.Module):
         super().__init__()
         self.positions = nn.Embedding(config.max_target_length, config.d_model)
         self.relative_attention_bias = nn.Embedding(self.num_buckets, config.num_heads)
+        self.relative_attention_bias.init_std = 0.0
         self.layers = nn.ModuleList([CodeFusionLayer(config) for _ in range(num_layers)])
         self.norm = CodeFusionRMSNorm(config.d_model)
 
@@ -244,6 +245,7 @@ class CodeFusionCopy(nn.Module):
         self.q_proj = nn.Linear(config.d_model, config.d_model, bias=False)
         self.k_proj = nn.Linear(config.d_model, config.d_model, bias=False)
         self.gate = nn.Linear(config.d_model, 1)
+        self.gate.init_std, self.gate.init_bias = 0.0, -1.0  # mostly generate at first
         self.scaling = config.d_model**-0.5
 
     def forward(self, hidden_states: torch.Tensor, memory: CodeFusionMemory) -> tuple[torch.Tensor, torch.Tensor]:
@@ -287,9 +289,10 @@ class CodeFusionDenoiser(nn.Module):
         self.time_mlp = nn.Sequential(
             nn.Linear(config.d_model, config.d_model), nn.SiLU(), nn.Linear(config.d_model, config.d_model)
         )
-        self.self_cond_proj = (
-            nn.Linear(config.embedding_dim, config.d_model, bias=False) if config.self_conditioning else None
-        )
+        self.self_cond_proj = None
+        if config.self_conditioning:
+            self.self_cond_proj = nn.Linear(config.embedding_dim, config.d_model, bias=False)
+            self.self_cond_proj.init_std = 0.0  # at the start self-conditioning changes nothing
         self.stack = CodeFusionStack(config, config.num_denoiser_layers)
         self.copy = CodeFusionCopy(config) if config.copy_attention else None
 
@@ -396,44 +399,21 @@ class CodeFusionPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
-        std = self.config.initializer_range
+        # Only leaves: transformers calls this for no module without own parameters, when the class is not its own.
         if isinstance(module, CodeFusionRMSNorm):
             init.ones_(module.weight)
-        elif isinstance(module, CodeFusionStack):
-            init.normal_(module.positions.weight, std=std)
-            init.zeros_(module.relative_attention_bias.weight)
-        elif isinstance(module, CodeFusionLayer):
-            for name, parameter in module.named_parameters():
-                if name.endswith("_proj.weight"):
-                    init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+        elif isinstance(module, nn.Linear):
+            init.normal_(module.weight, std=getattr(module, "init_std", module.in_features**-0.5))
+            if module.bias is not None:
+                init.constant_(module.bias, getattr(module, "init_bias", 0.0))
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=getattr(module, "init_std", self.config.initializer_range))
         elif isinstance(module, CodeFusionHead):
             init.zeros_(module.bias)
             if module.tied:
                 init.ones_(module.logit_scale)
             else:
-                init.normal_(module.weight, std=std)
-        elif isinstance(module, CodeFusionCopy):
-            for projection in (module.q_proj, module.k_proj):
-                init.normal_(projection.weight, std=projection.weight.shape[1] ** -0.5)
-            init.zeros_(module.gate.weight)
-            init.constant_(module.gate.bias, -1.0)
-        elif isinstance(module, (CodeFusionDenoiser, CodeFusionDecoder)):
-            for projection in (module.in_proj, module.out_proj):
-                if isinstance(projection, nn.Linear):
-                    init.normal_(projection.weight, std=projection.weight.shape[1] ** -0.5)
-                    init.zeros_(projection.bias)
-            if isinstance(module, CodeFusionDenoiser):
-                for linear in (module.time_mlp[0], module.time_mlp[2]):
-                    init.normal_(linear.weight, std=std)
-                    init.zeros_(linear.bias)
-                if module.self_cond_proj is not None:
-                    init.zeros_(module.self_cond_proj.weight)  # at the start self-conditioning changes nothing
-        elif isinstance(module, CodeFusionForConditionalGeneration):
-            # L2-normalised rows keep their direction only, so any spread serves them.
-            init.normal_(module.code_embeddings.weight, std=float(self.config.embedding_scale))
-            for projection in (module.memory_proj, module.memory_embedding_proj):
-                if isinstance(projection, nn.Linear):
-                    init.normal_(projection.weight, std=projection.weight.shape[1] ** -0.5)
+                init.normal_(module.weight, std=self.config.initializer_range)
 
 
 class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGenerationMixin):
@@ -455,6 +435,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # BERT's sentence vector: never used here, and DDP rejects unused parameters
         self.code_embeddings = nn.Embedding(config.vocab_size, config.embedding_dim)
+        self.code_embeddings.init_std = float(config.embedding_scale)  # of L2-normalised rows the direction counts
         self.memory_proj = (
             nn.Identity() if encoder_width == config.d_model else nn.Linear(encoder_width, config.d_model, bias=False)
         )

@@ -14,7 +14,7 @@ def source_text(nl: str, table: dict | None = None) -> str:
     The text that conditions the model: the utterance, and for each column its reference, header, kind of values, and
     those values that the utterance mentions (content matching as in BRIDGE, Lin et al., 2020):
 
-        highlight everything cancelled | c[0] order text | c[1] status text = cancelled | c[2] total number
+        highlight everything cancelled | c[0] order text c[1] status text = cancelled c[2] total number
 
     Args:
         nl (`str`): The utterance.
@@ -37,7 +37,7 @@ def source_text(nl: str, table: dict | None = None) -> str:
             part = f"c[{index}] {part}"
         matches = _mentioned(cells, words)
         parts.append(f"{part} = {', '.join(matches)}" if matches else part)
-    return " | ".join([nl, *parts])
+    return f"{nl} | {' '.join(parts)}"
 
 
 def table_columns(table: dict | None) -> list[tuple[str, list[str]]]:

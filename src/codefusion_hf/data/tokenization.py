@@ -69,6 +69,7 @@ def train_tokenizer(
         [
             decoders.ByteLevel(),
             decoders.Replace("( ", "("),
+            decoders.Replace("$ ", "$"),
             decoders.Replace(" )", ")"),
             decoders.Replace(",  ", ", "),
             decoders.Strip(" ", 1, 0),
@@ -82,7 +83,8 @@ def train_tokenizer(
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in sentinels])
-    tokenizer.add_tokens([AddedToken(atom, normalized=False) for atom in atoms])
+    # `lstrip`: the space in front belongs to the atom, it would cost a token otherwise.
+    tokenizer.add_tokens([AddedToken(atom, normalized=False, lstrip=atom.strip() == atom) for atom in atoms])
     end = tokenizer.token_to_id("</s>")
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", end)])
     return PreTrainedTokenizerFast(

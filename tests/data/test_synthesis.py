@@ -1,0 +1,191 @@
+import json
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from codefusion_hf.data.synthesis import CFSynthesizer, swap_literals
+from codefusion_hf.languages import cf
+
+
+CORPUS = ["TextContains(Barbara)", "TextEquals(Zmiana 7)", "GreaterThan(0.4375)", "TextEquals($B$5)", "Errors()"]
+KINDS = (
+    "Equals NotEquals GreaterThan GreaterThanEqual LessThan LessThanEqual Between NotBetween TextEquals TextContains "
+    "TextNotContains TextStartsWith TextEndsWith Top Bottom TopPercent BottomPercent AboveAverage BelowAverage Duplicates "
+    "Unique Blanks Errors Yesterday Today Tomorrow Last7Days LastWeek ThisWeek NextWeek LastMonth ThisMonth NextMonth AND OR "
+    "NOT ColorScale DataBar IconSet"
+).split()
+
+
+@pytest.fixture(scope="module")
+def samples():
+    synthesizer, rng = CFSynthesizer(0, CORPUS), random.Random(0)
+    return [synthesizer.sample(rng) for _ in range(12000)]
+
+
+def test_everything_comes_from_the_generator():
+    first, second = CFSynthesizer(1, CORPUS), CFSynthesizer(2, CORPUS)
+    draws = [[s.sample(rng) for _ in range(50)] for s, rng in ((first, random.Random(7)), (second, random.Random(7)))]
+    assert draws[0] == draws[1]
+    state = random.getstate()
+    assert first.sample() == CFSynthesizer(1, CORPUS).sample() != second.sample()
+    assert random.getstate() == state
+
+
+def test_codes_are_canonical(samples):
+    for sample in samples[:3000]:
+        code = sample["code"]
+        assert cf.is_valid(code), code
+        # the language's normal form drops letter case of texts, nothing else may differ
+        assert cf.normalize(code).casefold() == code.casefold()
+
+
+def test_tables_and_references(samples):
+    for sample in samples:
+        references = [int(k) for k in re.findall(r"c\[(\d+)\]", sample["code"])]
+        if sample["table"] is None:
+            assert not references, sample
+            continue
+        columns, rows = sample["table"]["columns"], sample["table"]["rows"]
+        assert 2 <= len(columns) <= 9 and 3 <= len(rows) <= 6
+        assert len({column.lower() for column in columns}) == len(columns)
+        assert all(len(row) == len(columns) and all(isinstance(cell, str) for cell in row) for row in rows)
+        assert all(k < len(columns) for k in references), sample
+    json.dumps(samples[:100])
+
+
+def test_shares(samples):
+    without_table = sum(sample["table"] is None for sample in samples) / len(samples)
+    with_reference = sum("c[" in sample["code"] for sample in samples) / len(samples)
+    assert 0.18 < without_table < 0.32
+    assert 0.6 < with_reference < 0.8
+    # every position is asked for, and the same utterance hardly ever comes twice
+    positions = Counter(k for sample in samples for k in re.findall(r"c\[(\d)\]", sample["code"]))
+    assert set(positions) >= set("012345678")
+    assert len({sample["nl"] for sample in samples}) > 0.99 * len(samples)
+
+
+def test_every_rule_kind_occurs(samples):
+    kinds = Counter(name for sample in samples for name in re.findall(r"([A-Za-z0-9]+)\(", sample["code"]))
+    assert not [kind for kind in KINDS if kinds[kind] < 5]
+
+
+def test_literals_stand_in_the_utterance(samples):
+    said_by_meaning = 0
+    for sample in samples:
+        nl = sample["nl"].lower()
+        for literal in re.findall(r"Text\w+\((?:c\[\d+\], )?([^()]+)\)", sample["code"]):
+            if literal in ("Yes", "No") and literal not in sample["nl"]:
+                said_by_meaning += 1  # "verified accounts"
+            else:
+                assert literal in sample["nl"] or sample["nl"].isupper(), sample
+        assert 1 <= len(nl.split()) <= 45, nl
+        assert not re.search("[\ue000-\uf8ff{}]", nl), nl
+    assert said_by_meaning < 0.005 * len(samples)
+
+
+def test_spoken_numbers_are_plain_in_the_rule(samples):
+    spoken = {
+        r"\$(\d+)k\b": 1000,
+        r"\b(\d+) lakhs\b": 100000,
+        r"\b(\d+) million\b": 1000000,
+        r"\b(\d+) thousand\b": 1000,
+    }
+    for pattern, factor in spoken.items():
+        hits = [(m, s) for s in samples if (m := re.search(pattern, s["nl"])) and "." not in s["nl"][: m.start()][-2:]]
+        assert hits, pattern
+        for match, sample in hits:
+            if "," not in sample["nl"][max(0, match.start() - 1) : match.start()]:
+                assert str(int(match.group(1)) * factor) in sample["code"], sample
+
+
+def test_a_name_that_fits_two_columns_is_not_used():
+    from codefusion_hf.data import synthesis
+    from codefusion_hf.data.synthesis_lexicon import COLUMNS
+
+    sampler = synthesis._Sampler(random.Random(0), [], [])
+    headers = {"price": "Unit Price", "houseprice": "List Price", "duedate": "Due Date"}
+    sampler.columns = [
+        synthesis._Cells(COLUMNS[key], header, [], known=synthesis._NAMES[key]) for key, header in headers.items()
+    ]
+    assert not sampler.clear(0, "price") and not sampler.clear(1, "price")
+    assert sampler.clear(0, "unit price") and sampler.clear(1, "List Price") and sampler.clear(2, "deadline")
+    names = {sampler.mention(0) for _ in range(200)}
+    assert len(names) > 1 and "price" not in names
+
+
+def test_corpus_literals_are_reused_without_cell_references():
+    synthesizer, rng = CFSynthesizer(0, CORPUS), random.Random(0)
+    codes = [synthesizer.sample(rng)["code"] for _ in range(3000)]
+    assert any("Barbara" in code for code in codes) and any("0.4375" in code for code in codes)
+    assert not any("$B$5" in code for code in codes)
+
+
+@pytest.mark.parametrize("arguments", [("0",), (True,), (0, "TextEquals(a)"), (0, [1])])
+def test_wrong_arguments_raise(arguments):
+    with pytest.raises(TypeError, match="must be"):
+        CFSynthesizer(*arguments)
+
+
+@pytest.mark.parametrize(
+    "nl, code, pattern",
+    [
+        (
+            "Color cells greater than 25",
+            "GreaterThan(25)",
+            r"Color cells greater than (-?[\d.]+)=>GreaterThan\((-?[\d.]+)\)",
+        ),
+        (
+            "values over 70,000 in C6:C35",
+            "GreaterThan(70000)",
+            r"values over (-?[\d.,]+) in C6:C35=>GreaterThan\((-?[\d.]+)\)",
+        ),
+        ("highlight top 10% of A5:H45", "top(10%)", r"highlight top (\d+)% of A5:H45=>top\((\d+)%\)"),
+        ('make it red if value is "Done"', "TextEquals(Done)", r'make it red if value is "(.+)"=>TextEquals\((.+)\)'),
+        (
+            "cells with in progress",
+            "TextContains(c[0], In Progress)",
+            r"cells with (.+)=>TextContains\(c\[0\], (.+)\)",
+        ),
+    ],
+)
+def test_swap_changes_both_sides(nl, code, pattern):
+    rng, seen = random.Random(0), set()
+    for _ in range(60):
+        new = swap_literals(nl, code, rng)
+        match = re.fullmatch(pattern, "=>".join(new))
+        assert match, new
+        if new != (nl, code):
+            assert match.group(1).replace(",", "") == match.group(2)
+            seen.add(match.group(2))
+    assert len(seen) > 15
+
+
+def test_swap_keeps_the_order_of_between():
+    rng, changed = random.Random(0), 0
+    for _ in range(200):
+        nl, code = swap_literals("color values between 400 and 800", "Between(400, 800)", rng)
+        low, high = map(float, re.fullmatch(r"Between\((.+), (.+)\)", code).groups())
+        assert low < high and nl == f"color values between {code[8:-1].replace(', ', ' and ')}"
+        changed += code != "Between(400, 800)"
+    assert changed > 100
+
+
+@pytest.mark.parametrize(
+    "nl, code",
+    [
+        ("Apply color scale to A5:H45", "ColorScale()"),
+        ("Highlight cells for range D5:D97", "GreaterThan(5)"),
+        ("more than 5 on sheet 5", "GreaterThan(5)"),
+        ("Apply conditional formatting in sheet 1", "top(1)"),
+        ("top values in sheet 10", "top(10)"),
+        ("between x and x + 1, find the top value", "top(1)"),
+        ("the year 2006 from B2-B2006", "Equals(6)"),
+        ("is $B$5", "TextEquals($B$5)"),
+        ("find Male in Gender", "TextEquals(Female)"),
+    ],
+)
+def test_swap_leaves_what_is_absent_or_ambiguous(nl, code):
+    rng = random.Random(0)
+    assert all(swap_literals(nl, code, rng) == (nl, code) for _ in range(30))
