@@ -64,7 +64,15 @@ class CodeFusionConfig(PreTrainedConfig):
     model_type = "codefusion"
     sub_configs = {"encoder_config": AutoConfig}
     attribute_map = {"hidden_size": "d_model", "num_train_timesteps": "num_diffusion_steps"}
-    keys_to_ignore_at_inference = ["encoder_last_hidden_state", "denoised_embeddings"]
+    keys_to_ignore_at_inference = [  # of the outputs, Trainer's evaluation gathers the logits only
+        "denoising_loss",
+        "decoder_mse_loss",
+        "cross_entropy_loss",
+        "embedding_nll_loss",
+        "prior_loss",
+        "denoised_embeddings",
+        "encoder_last_hidden_state",
+    ]
 
     encoder_config: PreTrainedConfig | dict[str, Any] | None = None
     language: str | None = None

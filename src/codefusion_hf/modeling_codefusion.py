@@ -435,7 +435,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # BERT's sentence vector: never used here, and DDP rejects unused parameters
         self.code_embeddings = nn.Embedding(config.vocab_size, config.embedding_dim)
-        self.code_embeddings.init_std = float(config.embedding_scale)  # of L2-normalised rows the direction counts
+        # Of L2-normalised rows only the direction counts, but Adam turns long rows slowly: start at the final norm.
+        width = config.embedding_dim if config.embedding_norm == "l2" else 1
+        self.code_embeddings.init_std = config.embedding_scale / width**0.5
         self.memory_proj = (
             nn.Identity() if encoder_width == config.d_model else nn.Linear(encoder_width, config.d_model, bias=False)
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from .synthesis_lexicon import BANK, NUMBER_WORDS
-from .synthesis_tables import _FIRST_LITERAL, NUMERIC, TableSampler, _Cells, _plain, _tokens, _usable
+from .synthesis_tables import _FIRST_LITERAL, TableSampler, _Cells
 
 
 FUTURE = frozenset({"Tomorrow", "NextWeek", "NextMonth"})
@@ -16,11 +16,7 @@ GOOD = frozenset({"score", "rating"})
 GOOD_KEYS = frozenset(
     "gpa margin revenue roi attend satis math english science physics art exam1 exam2 profit ontime ppg goals".split()
 )
-MASS = frozenset(
-    "stock pay earnings overtime experience seniority tenure attendance revenue sales turnover income profit spending expenditure "
-    "humidity rain rainfall protein sodium salt sugar fat moisture unemployment literacy education feedback fuel traffic noise "
-    "downtime progress completion urgency homework inventory freight postage art math maths english science history physics".split()
-)  # fmt: skip
+MASS = frozenset(BANK["mass nouns"])
 
 
 def _plural(phrase: str) -> str:
@@ -137,6 +133,14 @@ class _Condition:
     reduced: str = ""  # "above 50"
     singular: str = ""  # "is above 50"
     nouns: str = "number"
+
+
+def _text_rule(operator: str, reference: str | None, text: str) -> str:
+    """The rule of a text comparison; negations that are no rule of their own are wrapped in NOT."""
+    positive = {"NotText": "TextEquals", "NotStartsWith": "TextStartsWith", "NotEndsWith": "TextEndsWith"}.get(
+        operator
+    )
+    return _logic("NOT", _call(positive, reference, text)) if positive else _call(operator, reference, text)
 
 
 class ConditionSampler(TableSampler):
@@ -308,8 +312,7 @@ class ConditionSampler(TableSampler):
         percent = "%" if concept.kind == "pct" else ""
         adjective = {"negative": "negative", "positive": "positive", "zero": "zero", "nonzero": "non-zero"}[kind]
         zero = self.pick(("zero", "0"))
-        comparison = {"negative": self.pick(("below zero", "less than zero", "under zero", "negative")), "positive": self.pick(("above zero", "positive", "greater than zero")),
-                      "zero": self.pick((zero, "equal to zero", "nil")), "nonzero": self.pick((f"not {zero}", "different from zero", "non-zero"))}[kind]  # fmt: skip
+        comparison = self.pick(BANK["zero comparisons"][kind]).format(zero=zero)
         condition = _Condition(
             _call(operator, reference, f"0{percent}"),
             mention,
@@ -333,13 +336,8 @@ class ConditionSampler(TableSampler):
         return self._text_condition(index, mention, operator, text)
 
     def _text_condition(self, index: int, mention: str, operator: str, text: str) -> _Condition:
-        concept = self.columns[index].concept
         reference = self.reference(index)
-        code = (
-            _logic("NOT", _call("TextEquals", reference, text))
-            if operator == "NotText"
-            else _call(operator, reference, text)
-        )
+        code = _text_rule(operator, reference, text)
         literal = self.quoted(text)
         singular, _, reduced = (form.format(x=literal) for form in self.pick(BANK["text phrases"][operator]))
         condition = self._assemble(index, mention, code, singular, reduced, "", "text")
@@ -368,7 +366,7 @@ class ConditionSampler(TableSampler):
         return condition
 
     def _relations(self, index: int) -> tuple[str, ...]:
-        """Ways to relate the entity to the value without naming the column ("assigned to Ana"), if no other column fits."""
+        """Ways to relate entity and value without naming the column ("assigned to Ana"), if no other column fits."""
         key = self.columns[index].concept.key
         others = {cells.concept.key for position, cells in enumerate(self.columns) if position != index}
         if key in BANK["places"] and (others & set(BANK["places"]) or any(other[0] == "~" for other in others)):
@@ -377,9 +375,7 @@ class ConditionSampler(TableSampler):
         return tuple(relation for relation in BANK["relations"].get(key, ()) if relation not in taken)
 
     def _date_kind(self, index: int, mention: str) -> _Condition:
-        cells = self.columns[index]
-        concept, rng = cells.concept, self.rng
-        reference = self.reference(index)
+        rng, reference = self.rng, self.reference(index)
         draw = rng.random()
         if draw < 0.3:
             period = self.pick(list(BANK["period phrases"]))
@@ -541,10 +537,16 @@ class ConditionSampler(TableSampler):
             objects += self.forms("rank objects 5", many=many, superlative=superlative, e=e)
         if word == "least":
             objects = [text.replace("least", "lowest") for text in objects[:6]] + objects[6:]
+        extreme = word if word not in ("top", "bottom", "least") else "highest" if top else "lowest"
         clauses = [
             f"{mention} is in the {side} {many}" if not is_date else f"{mention} is one of the {many} {word}",
-            f"{mention} is among the {many} {word if word not in ('top', 'bottom', 'least') else 'highest' if top else 'lowest'}",
+            f"{mention} is among the {many} {extreme}",
         ]
+        if self.chance(0.05) and not is_date:
+            share = f"{side} {many}"
+            clauses = [phrase.format(m=mention, share=share) for phrase in BANK["rank negations"]]
+            posts = [f"outside the {share} by {mention}", f"that are not in the {share} by {mention}"]
+            return _Condition(_logic("NOT", code), mention, clauses, posts)
         posts = [
             f"with the {many} {word if word != 'least' else 'lowest'} {plural}",
             f"among the {side} {many} in {mention}" if not is_date else f"with the {many} {word} {plural}",
@@ -587,171 +589,3 @@ class ConditionSampler(TableSampler):
         condition.posts = [self.pick(posts).format(**forms)] if posts else []
         condition.objects = [self.pick(objects).format(**forms)]
         return condition
-
-    # -- columns that are implied, not named
-
-    def _implied_value(self) -> tuple[str, str] | None:
-        """(object, code) where a value alone tells the column: "cancelled orders", "everything marked Overdue"."""
-        counts: dict[str, list[int]] = {}
-        for index, cells in enumerate(self.columns):
-            if cells.concept.kind in ("cat", "name", "city", "country", "company", "product"):
-                for value in dict.fromkeys(cells.values):
-                    counts.setdefault(value.lower(), []).append(index)
-        candidates = []
-        for value, owners in counts.items():
-            if len(owners) == 1 and len(value) > 2 and _usable(value):
-                words = _tokens(value)
-                others = (cells for position, cells in enumerate(self.columns) if position != owners[0])
-                if not any(
-                    words <= _tokens(text)
-                    for cells in others
-                    for text in [*cells.values, cells.header, *cells.concept.args]
-                    if text
-                ):
-                    candidates.append((owners[0], value))
-        if not candidates:
-            return None
-        index, low = self.pick(candidates)
-        value = next(text for text in self.columns[index].values if text.lower() == low)
-        concept = self.columns[index].concept
-        text = low if concept.adjective and self.chance(0.6) or self.chance(0.15) else value
-        literal = self.keep(text) if self.chance(0.6) else self.quoted(text)
-        code = _call("TextEquals", self.reference(index), text)
-        e, pick = self.entity, self.pick
-        if concept.adjective and concept.key != "severity":
-            forms = self.forms("implied value forms", x=literal, e=e)
-        elif concept.key in ("city", "country", "company") and self._relations(index):
-            forms = self.forms("implied value forms 2", e=e, x=literal)
-        elif concept.key == "dept" and self.person:
-            forms = self.forms("implied value forms 3", e=e, x=literal)
-        elif concept.key == "gender":
-            forms = [f"{literal} {e}"]
-        else:
-            forms = self.forms("implied value forms 4", x=literal)
-        return pick(forms), code
-
-    def _implied_measure(self) -> tuple[str, str] | None:
-        """(object, code) where currency, unit, percent sign or date alone tells the column: "orders over $500"."""
-        groups: dict[str, list[int]] = {}
-        for index, cells in enumerate(self.columns):
-            concept = cells.concept
-            kind = (
-                concept.kind if concept.kind in ("money", "pct", "date") else concept.units[0] if concept.units else ""
-            )
-            if kind:
-                groups.setdefault(kind, []).append(index)
-        single = [group[0] for group in groups.values() if len(group) == 1]
-        if not single:
-            return None
-        index = self.pick(single)
-        cells, entity, reference = self.columns[index], self.entity, self.reference(index)
-        if cells.concept.kind == "date":
-            if self.chance(0.5):
-                period = self.pick(
-                    (
-                        "Yesterday",
-                        "Today",
-                        "LastWeek",
-                        "ThisWeek",
-                        "LastMonth",
-                        "ThisMonth",
-                        "Tomorrow",
-                        "NextWeek",
-                        "NextMonth",
-                    )
-                )
-                words = {"Yesterday": "yesterday", "Today": "today", "Tomorrow": "tomorrow", "LastWeek": "last week", "ThisWeek": "this week", "NextWeek": "next week",
-                         "LastMonth": "last month", "ThisMonth": "this month", "NextMonth": "next month"}[period]  # fmt: skip
-                return self.pick(self.forms("implied measure forms", words=words, e=entity)), _call(period, reference)
-            operator = self.weighted(BANK["date weights"])
-            text, iso, day = self.date_literal()
-            values, arguments = {"n": text}, (iso,)
-            if operator == "Between":
-                other, iso_b, _ = self.date_literal(day + timedelta(days=int(5 + self.rng.random() * 200)))
-                values, arguments = {"a": text, "b": other}, (iso, iso_b)
-            adjective = self.pick(
-                [
-                    phrase
-                    for phrase in BANK["date phrases"][operator][0]
-                    if "the {" not in phrase and "ahead" not in phrase
-                ]
-            ).format(**values)
-            return f"{entity} {self.pick(('', 'dated '))}{adjective}".replace("dated on", "on"), _call(
-                operator, reference, *arguments
-            )
-        operator = self.pick(
-            ("GreaterThan", "GreaterThan", "LessThan", "LessThan", "GreaterThanEqual", "LessThanEqual")
-        )
-        value = self._value(cells.concept)
-        if value <= 0:
-            return None
-        code, shown = _plain(value), _plain(value) if self.chance(0.6) or isinstance(value, float) else f"{value:,}"
-        if cells.concept.kind == "pct":
-            text, code = self.pick((f"{code}%", f"{code} percent")), f"{code}%"
-        elif cells.concept.kind == "money":
-            symbol = cells.symbol or "$"
-            name = {"$": "dollars", "€": "euros", "£": "pounds", "₹": "rupees"}[symbol]
-            text = f"{symbol}{shown}" if self.chance(0.75) else f"{shown} {name}"
-        else:
-            text = f"{shown} {self.pick(cells.concept.units)}"
-        phrase = self.pick({"GreaterThan": ("over {n}", "above {n}", "of more than {n}", "exceeding {n}"), "LessThan": ("under {n}", "below {n}", "of less than {n}"),
-                            "GreaterThanEqual": ("of at least {n}", "of {n} or more", "from {n} up"), "LessThanEqual": ("of at most {n}", "up to {n}", "of {n} or less", "of no more than {n}")}[operator])  # fmt: skip
-        return f"{entity} {phrase.format(n=self.keep(text))}", _call(operator, reference, code)
-
-    def _performance(self) -> tuple[str, str] | None:
-        """(object, code) where the only score of the table is meant without a word: "top 5 students", "students above average"."""
-        good = [
-            index
-            for index, cells in enumerate(self.columns)
-            if cells.concept.kind in NUMERIC and (cells.concept.family in GOOD or cells.concept.key in GOOD_KEYS)
-        ]
-        numeric = [cells for cells in self.columns if cells.concept.kind in NUMERIC and cells.concept.key != "age"]
-        if len(good) != 1 or len(numeric) > 1 and self.columns[good[0]].concept.family not in GOOD:
-            return None
-        entity, reference = self.entity, self.reference(good[0])
-        if self.chance(0.5):
-            name = self.pick(("AboveAverage", "BelowAverage"))
-            word = name[:5].lower()
-            return self.pick((f"{entity} {word} average", f"{entity} who are {word} average" if self.person else f"{entity} that are {word} average", f"{entity} {word} the average", f"{word}-average {entity}",
-                              f"{entity} doing {'better' if word == 'above' else 'worse'} than average")), _call(name, reference)  # fmt: skip
-        top = self.chance(0.6)
-        n = self.pick((1, 2, 3, 3, 5, 5, 10))
-        if n == 1:
-            return f"the {self.pick(('best', 'top') if top else ('worst', 'weakest'))} {_singular(entity)}", _call(
-                "Top" if top else "Bottom", reference, "1"
-            )
-        many = self.keep(self.pick((str(n), NUMBER_WORDS[n])))
-        word = self.pick(("top", "best", "best performing") if top else ("bottom", "worst", "weakest"))
-        return self.pick((f"{word} {many} {entity}", f"the {many} {word} {entity}")), _call(
-            "Top" if top else "Bottom", reference, str(n)
-        )
-
-    def _flag(self) -> tuple[str, str] | None:
-        """(object, code) of yes/no columns: "verified accounts", "animals that are not vaccinated"."""
-        flags = [index for index, cells in enumerate(self.columns) if cells.concept.key in BANK["flags"]]
-        if not flags:
-            return None
-        index = self.pick(flags)
-        word = BANK["flags"][self.columns[index].concept.key]
-        entity, reference = self.entity, self.reference(index)
-        yes = [value for value in self.columns[index].values if value]
-        positive = self.chance(0.55)
-        value = ("Yes" if positive else "No") if set(yes) <= {"Yes", "No"} else None
-        if value is None or not self.clear(index, word):
-            return None
-        if positive:
-            phrase = self.pick(self.forms("flag phrase", word=word, e=entity))
-        else:
-            phrase = self.pick(self.forms("flag phrase 2", e=entity, word=word))
-        return phrase, _call("TextEquals", reference, value)
-
-    def _idiom_pair(self) -> tuple[str, str] | None:
-        """(object, code) of two columns compared by an idiom: "projects over budget"."""
-        places = {cells.concept.key: index for index, cells in enumerate(self.columns)}
-        options = [idiom for idiom in BANK["pair idioms"] if idiom[0] in places and idiom[1] in places]
-        if not options or not self.referenced:
-            return None
-        left, right, operator, phrases = self.pick(options)
-        return f"{self.entity} {self.pick(phrases)}", _call(
-            operator, self.reference(places[left]), self.reference(places[right])
-        )

@@ -1,14 +1,15 @@
 """Word banks of the conditional-formatting (CF) pair generator, read once from the data files beside this module.
 
-* `synthesis_columns.txt`: one column concept on each line, `key | kind | headers | mentions | extras`. The kind is `int lo hi`,
-  `num lo hi decimals`, `money lo hi`, `pct lo hi`, `year lo hi`, `date`, `cat A/B/C`, `bool Yes/No`, or one of the pools
-  `name city country company product email code PATTERN text POOL`. Headers are how sheets spell the column, mentions how people
-  talk about it. Extras: `f=` comparison family, `u=` units, `adj` (values work as adjectives, "open tickets"), `part=` what was
-  done on the date ("shipped"), `have=` what is counted, `max=`/`min=` superlatives, `gt=`/`lt=` comparatives, `v=` verbs.
-* `synthesis_domains.txt`: `entities | column keys`, one table domain on each line; `*` marks people ("who", "their").
-* `synthesis_phrases.json`: phrase banks by name. `{m}` is the mention of a column, `{p}` its plural, `{c}` the column as a place,
-  `{e}` the entity, `{n}` `{a}` `{b}` `{x}` literals; in sentence frames `{o}` is what to format, `{x}` a clause, `{V}` a verb,
-  `{C}` a colour, `{F}` a format and `{R}` the name of the rows.
+* `synthesis_columns.txt`: one column concept on each line, `key | kind | headers | mentions | extras`. The kind is
+  `int lo hi`, `num lo hi decimals`, `money lo hi`, `pct lo hi`, `year lo hi`, `date`, `cat A/B/C`, `bool Yes/No`, or a
+  pool: `name city country company product email code PATTERN text POOL`. Headers are how sheets spell the column,
+  mentions how people talk about it. Extras: `f=` comparison family, `u=` units, `adj` (values work as adjectives,
+  "open tickets"), `part=` what was done on the date ("shipped"), `have=` what is counted, `max=` `min=` superlatives,
+  `gt=` `lt=` comparatives, `v=` verbs.
+* `synthesis_domains.txt`: `entities | column keys`, a table domain on each line; `*` marks people ("who", "their").
+* `synthesis_phrases.json`: phrase banks by name. `{m}` is the mention of a column, `{p}` its plural, `{c}` the column
+  as a place, `{e}` the entity, `{n}` `{a}` `{b}` `{x}` literals; in sentence frames `{o}` is what to format, `{x}` a
+  clause, `{V}` a verb, `{C}` a colour, `{F}` a format and `{R}` the name of the rows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NUMBER_WORDS |= {70: "seventy", 80: "eighty", 90: "ninety", 100: "hundred"}
 
 @dataclass(frozen=True)
 class Column:
-    """One column concept: how it is headed, how it is talked about, and what values it holds (see the module docstring)."""
+    """One column concept: how it is headed, how it is talked about, and what values it holds."""
 
     key: str
     kind: str

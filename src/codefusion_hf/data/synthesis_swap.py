@@ -23,9 +23,10 @@ _LABEL = re.compile(
 def swap_literals(nl: str, code: str, rng: random.Random) -> tuple[str, str]:
     """Replace one literal that stands in both the utterance and the rule by another of its kind, on both sides.
 
-    A literal is swapped only where it is unambiguous: it occurs once in the rule and once in the utterance as a word of its own
-    (numbers also with thousands separators), not inside a cell range such as `A5:H45`. The bounds of `Between` keep their order.
-    Meant for pairs whose column, if any, is named in words: a text literal that alone implies its column would stop doing so.
+    A literal is swapped only where it is unambiguous: it occurs once in the rule and once in the utterance as a word
+    of its own (numbers also with thousands separators), not inside a cell range such as `A5:H45`. The bounds of
+    `Between` keep their order. Meant for pairs whose column, if any, is named in words: a text literal that alone
+    implies its column would stop doing so.
 
     Args:
         nl (`str`): The utterance.
@@ -77,7 +78,7 @@ def swap_literals(nl: str, code: str, rng: random.Random) -> tuple[str, str]:
 
 
 def _word(text: str) -> str:
-    """Pattern of `text` as a word of its own: "5" is neither in "H5" nor in "1.5", "15%"'s 15 is found before the sign."""
+    """Pattern of `text` as a word of its own: "5" is neither in "H5" nor in "1.5"."""
     left = r"(?<![\w.,$:#-])" if re.match(r"\d", text) else r"(?<!\w)" if re.match(r"\w", text) else ""
     if re.match(r"\d", text):
         left = r"(?<![\w:#-])(?<!\d[.,])"
@@ -90,7 +91,8 @@ def _in_range(nl: str, start: int, end: int) -> bool:
     return any(
         match.start() < end and start < match.end()
         for match in re.finditer(
-            r"\$?[A-Za-z]{1,3}\$?\d+(?:\s*(?::|-|to)\s*\$?[A-Za-z]{0,3}\s?\$?\d+)?|\b[A-Za-z]{1,3}:[A-Za-z]{1,3}\b|\b\d+\s*:\s*\d+\b",
+            r"\$?[A-Za-z]{1,3}\$?\d+(?:\s*(?::|-|to)\s*\$?[A-Za-z]{0,3}\s?\$?\d+)?"
+            r"|\b[A-Za-z]{1,3}:[A-Za-z]{1,3}\b|\b\d+\s*:\s*\d+\b",
             nl,
         )
     )
@@ -124,7 +126,7 @@ def _new_number(name: str, old: str, parts: list[str], rng: random.Random) -> st
         low, high = (float(part.rstrip("%")) for part in bounds)
         first = bounds[0].rstrip("%") == old
         new_low, new_high = (float(text), high) if first else (low, float(text))
-        # written in either order by users: keep the one that was there, so shift the new bound past the other if need be
+        # users write either order: keep the one that was there, so shift the new bound past the other if need be
         if (low < high) != (new_low < new_high) or new_low == new_high:
             gap = 1 + int(rng.random() * 20)
             shifted = (high - gap if low < high else high + gap) if first else (low + gap if low < high else low - gap)

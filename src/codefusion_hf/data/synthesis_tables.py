@@ -18,8 +18,7 @@ _TOKEN = re.compile(r"[a-z0-9%#°]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _FIRST_LITERAL = 0xE000  # literals stand in the text as private-use characters until casing and typos are done
 _FUNCTION_WORDS = frozenset("no number of".split())
-_VAGUE = frozenset("of per no number id name total date time type code level rate value amount count score on by in to from the is at days hours new list "
-                   "last first max min avg daily net gross expected own end start due main final unit home red yellow test order item customer employee".split())  # fmt: skip
+_VAGUE = frozenset(BANK["vague words"])
 _HEADER_WORDS = frozenset(text.lower() for text in BANK["header adjectives"])
 _NAMES = {
     key: frozenset(text.lower() for text in column.mentions + column.headers + column.have)
@@ -45,7 +44,7 @@ def _usable(text: str) -> bool:
 
 @dataclass
 class _Cells:
-    """A column of a drawn table: its concept, header, values and the writing habits that the utterance shares with it."""
+    """A column of a drawn table; the utterance shares its currency symbol."""
 
     concept: Column
     header: str
@@ -68,12 +67,15 @@ class TableSampler:
         self.referenced = True  # whether codes carry c[k]
 
     def chance(self, probability: float) -> bool:
+        """Whether an event of this probability happens."""
         return self.rng.random() < probability
 
     def pick(self, items):
+        """One of the items."""
         return items[int(self.rng.random() * len(items))]
 
     def weighted(self, weights: dict[str, int]) -> str:
+        """One of the names, by weight."""
         point = self.rng.random() * sum(weights.values())
         for name, weight in weights.items():
             point -= weight
@@ -88,9 +90,13 @@ class TableSampler:
 
     def forms(self, name: str, **values) -> list[str]:
         """The phrases of a bank, filled in."""
-        return [phrase.format(**values) for phrase in BANK[name]]
+        phrases = BANK[name]
+        for key, value in values.items():
+            phrases = [phrase.replace("{" + key + "}", str(value)) for phrase in phrases]
+        return phrases
 
     def draw_table(self) -> None:
+        """Draw the columns and cells of a table."""
         if self.chance(0.2):
             self._random_table()
         else:
@@ -110,7 +116,7 @@ class TableSampler:
         self._fill(concepts)
 
     def _random_table(self) -> None:
-        """Columns from unrelated domains and made-up names: here only the words of the name tell which column is meant."""
+        """Columns of unrelated domains and made-up names: only the words of a name tell which column is meant."""
         size = 2 + int(self.rng.random() * 6)
         self.entity, self.person = self.pick(BANK["row nouns"]), False
         concepts = []
@@ -134,7 +140,7 @@ class TableSampler:
             header = f"{noun} {self.pick(BANK['header nouns'] if numeric else BANK['header texts'])}"
             mentions = [header.lower()]
         else:
-            header = f"{noun} {self.pick(['(%)', '(k)', '2021', 'Q3', '#2', '/day', 'per unit', '(est.)', 'YTD', 'A', 'B', '1', '2'])}"
+            header = f"{noun} {self.pick(BANK['header suffixes'])}"
             mentions = [header.lower(), noun.lower()]
         if not numeric:
             if self.chance(0.3):
@@ -236,9 +242,9 @@ class TableSampler:
             first, last = self.pick(BANK["pools"]["first"]), self.pick(BANK["pools"]["last"])
             return first if self.chance(0.15) else f"{first} {last}"
         if kind == "email":
-            return f"{self.pick(BANK['pools']['first']).lower()}.{self.pick(BANK['pools']['last']).lower()}@{self.pick(BANK['pools']['domain'])}".replace(
-                "'", ""
-            )
+            pools = BANK["pools"]
+            first, last = self.pick(pools["first"]).lower(), self.pick(pools["last"]).lower()
+            return f"{first}.{last}@{self.pick(pools['domain'])}".replace("'", "")
         if kind == "code":
             return self._code(concept.args[0])
         return self.pick(BANK["pools"][concept.args[0] if kind == "text" else kind])
@@ -252,10 +258,12 @@ class TableSampler:
         )  # fmt: skip
 
     def table(self) -> dict:
+        """The table as a sample holds it."""
         rows = [list(row) for row in zip(*(cells.values for cells in self.columns))]
         return {"columns": [cells.header for cells in self.columns], "rows": rows}
 
     def reference(self, index: int) -> str | None:
+        """The column as rules write it; `None` where no table is given."""
         return f"c[{index}]" if self.referenced else None
 
     def clear(self, index: int, mention: str) -> bool:
@@ -365,6 +373,7 @@ class TableSampler:
         return self.keep(text), code
 
     def date_literal(self, day: date | None = None) -> tuple[str, str, date]:
+        """(as written in the utterance, as printed in the rule, the date)."""
         day = day or self._date()
         styles = ["iso", "iso", "text", "short", "us", "ordinal", "dash", "ofthe", "us2"]
         if day.day > 12:
@@ -383,7 +392,7 @@ class TableSampler:
             text = self.pick(values) if values and rng.random() < 0.75 else self._text_value(cells.concept)
             if not _usable(text):
                 text = self._text_value(cells.concept)
-        if operator != "TextEquals" and operator != "NotText":
+        if operator not in ("TextEquals", "NotText"):
             text = self._part(text, operator)
         if not _usable(text):
             text = "Open"
@@ -403,11 +412,11 @@ class TableSampler:
     def _part(self, text: str, operator: str) -> str:
         """The part of a value that "contains", "starts with" or "ends with" would look for."""
         rng, words = self.rng, text.split(" ")
-        if operator == "TextStartsWith":
+        if operator.endswith("StartsWith"):
             if len(words) > 1 and rng.random() < 0.5:
                 return words[0]
             return text[: 1 + int(rng.random() * min(3, max(1, len(text) - 1)))].strip()
-        if operator == "TextEndsWith":
+        if operator.endswith("EndsWith"):
             if "@" in text:
                 return text[text.index("@") :] if rng.random() < 0.5 else text[text.rindex(".") :]
             if "." in text[1:-1] and " " not in text:

@@ -97,5 +97,5 @@ def train_tokenizer(
         model_max_length=model_max_length,
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
-        split_special_tokens=False,
+        split_special_tokens=True,
     )
