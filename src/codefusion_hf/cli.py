@@ -69,6 +69,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def console() -> NoReturn:
+    """What the `codefusion` command runs: [`main`], then the end of the process without tearing torch down first."""
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # the interpreter would spend half a second on freeing what the system frees anyway
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the program with one line instead of argparse's usage block."""

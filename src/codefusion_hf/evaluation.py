@@ -101,8 +101,8 @@ def generate_candidates(
         model (`PreTrainedModel`): As returned by [`load`].
         tokenizer (`PreTrainedTokenizerBase`): As returned by [`load`].
         examples (`list[dict]`): Each with `nl` and, optionally, `table` (see [`check_table`]).
-        num_return_sequences (`int`, defaults to 5): Candidates per example, at least 1. Fewer are returned where
-            several are the same program.
+        num_return_sequences (`int`, defaults to 5): Candidates per example, at least 1; those that parse come
+            first. Fewer are returned where several are the same program.
         seed (`int`, defaults to 0): Seed of the initial noise.
         num_inference_steps (`int`, *optional*): Denoising steps; the model's own number by default.
         sampler (`str`, *optional*): Name of a sampler; the model's own by default.
@@ -124,13 +124,16 @@ def generate_candidates(
     settings = {"num_inference_steps": num_inference_steps, "sampler": sampler}
     settings = {name: value for name, value in settings.items() if value is not None}
 
+    # Twice as many are drawn: programs that differ only in spelling count once, and those that do not parse come last.
+    drawn = max(num_return_sequences, min(2 * num_return_sequences, MAX_CANDIDATES))
     candidates = []
     for start in range(0, len(examples), batch_size):
         batch = prompts[start : start + batch_size]
         inputs = tokenizer(batch, return_tensors="pt", padding=True).to(model.device)
         output = model.generate(
             **inputs,
-            num_return_sequences=num_return_sequences,
+            num_return_sequences=drawn,
+            num_candidates=drawn,
             seed=[seed] * len(batch),
             return_dict_in_generate=True,
             streamer=streamer,
@@ -139,8 +142,9 @@ def generate_candidates(
         texts = tokenizer.batch_decode(output.sequences, skip_special_tokens=True)
         scores = output.sequences_scores.tolist()
         for i, example in enumerate(examples[start : start + batch_size]):
-            group = slice(i * num_return_sequences, (i + 1) * num_return_sequences)
-            candidates.append(_rank(texts[group], scores[group], example, model.config.language))
+            group = slice(i * drawn, (i + 1) * drawn)
+            ranked = _rank(texts[group], scores[group], example, model.config.language)
+            candidates.append(ranked[:num_return_sequences])
     return candidates
 
 
@@ -320,7 +324,7 @@ def _rank(texts: list[str], scores: list[float], example: dict[str, Any], name: 
             code = restore_case(language.canonicalize(code), example["nl"], example.get("table"))
         key = language.normalize(code) if language else code
         candidates.setdefault(key, {"code": code, "score": score, "valid": valid})
-    return list(candidates.values())
+    return sorted(candidates.values(), key=lambda candidate: candidate["valid"] is False)  # stable: best first within
 
 
 def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) -> int:
@@ -406,19 +410,46 @@ def match_scores(
         language (`str`): Of the programs; decides what "right" means ([`Language.matches`]).
 
     Returns:
-        `dict`: `exact_1`, `match_1` (and so on for each k), and `valid`, the share of candidates that parse.
+        `dict`: For each k `exact_k`, `match_k` and `strict_k`; `valid_1` and `valid`, the share of first and of all
+        candidates that parse.
     """
     module = get_language(language)
+    same = {
+        "exact": lambda code, gold, table: module.normalize(code) == module.normalize(gold),
+        "match": module.matches,
+        "strict": lambda code, gold, table: module.matches(code, gold, table, strict=True),
+    }
     scores = {}
-    for limit in k:
-        exact = match = 0
+    for name, right in same.items():
+        # The rank of the first right candidate decides every k.
+        ranks = []
         for ranked, row in zip(candidates, rows):
             golds = row.get("refs") or [row["code"]]
-            codes = [candidate["code"] for candidate in ranked[:limit]]
-            exact += any(module.normalize(code) == module.normalize(gold) for code in codes for gold in golds)
-            match += any(module.matches(code, gold, row.get("table")) for code in codes for gold in golds)
-        scores[f"exact_{limit}"] = round(100 * exact / len(rows), 2)
-        scores[f"match_{limit}"] = round(100 * match / len(rows), 2)
-    everything = [candidate["valid"] for ranked in candidates for candidate in ranked]
-    scores["valid"] = round(100 * sum(map(bool, everything)) / max(1, len(everything)), 2)
+            hits = (any(right(candidate["code"], gold, row.get("table")) for gold in golds) for candidate in ranked)
+            ranks.append(next((rank for rank, hit in enumerate(hits, start=1) if hit), None))
+        for limit in k:
+            found = sum(rank is not None and rank <= limit for rank in ranks)
+            scores[f"{name}_{limit}"] = round(100 * found / len(rows), 2)
+    for name, chosen in {"valid_1": [ranked[:1] for ranked in candidates], "valid": candidates}.items():
+        flags = [candidate["valid"] for ranked in chosen for candidate in ranked]
+        scores[name] = round(100 * sum(map(bool, flags)) / max(1, len(flags)), 2)
     return scores
+
+
+def wrong_literals(candidates: list[list[dict[str, Any]]], rows: list[dict[str, Any]], language: str) -> float:
+    """
+    Of the rows whose gold has a literal that stands in the utterance, the share, in percent, in which the first
+    candidate has literals, but not all those of any gold: something was copied wrongly. (A candidate without any
+    literal is a rule of another kind, and wrong in another way.)
+    """
+    literals = get_language(language).literals
+    wrong = total = 0
+    for ranked, row in zip(candidates, rows):
+        golds = [[text.casefold() for text in literals(gold)] for gold in row.get("refs") or [row["code"]]]
+        text = row["nl"].casefold().replace(",", "")
+        if not any(literal in text for literal in golds[0]):
+            continue
+        total += 1
+        guess = [text.casefold() for text in literals(ranked[0]["code"])] if ranked else []
+        wrong += bool(guess) and not any(set(gold) <= set(guess) for gold in golds)
+    return round(100 * wrong / max(1, total), 2)

@@ -37,6 +37,9 @@ class Language(Protocol):
     def canonicalize(self, code: str) -> str:
         """The one way to print the program; raises `ValueError` if `code` does not parse."""
 
+    def literals(self, code: str) -> list[str]:
+        """The literal values in the program, in order; `[]` if `code` does not parse."""
+
     def matches(self, prediction: str, reference: str, context: Any = None) -> bool:
         """Whether `prediction` does what `reference` does; `context` is language specific (CF: the table)."""
 

@@ -30,6 +30,7 @@ __all__ = [
     "canonicalize",
     "evaluate",
     "is_valid",
+    "literals",
     "matches",
     "normalize",
     "parse",
@@ -58,3 +59,17 @@ def spans(code: str) -> list[Span]:
         return rule_spans(code)
     except (TypeError, ValueError):
         return []
+
+
+def literals(code: str) -> list[str]:
+    """The literal arguments of a rule, as canonically printed, in order; `[]` if `code` does not parse."""
+    try:
+        nodes = [parse(code)]
+    except (TypeError, ValueError):
+        return []
+    found = []
+    while nodes:
+        node = nodes.pop()
+        found += [arg for arg in node.args if isinstance(arg, str)]
+        nodes += reversed([arg for arg in node.args if isinstance(arg, Node)])
+    return found

@@ -1,0 +1,83 @@
+"""
+Fills a model card's template from a results file, so that no figure is typed by hand:
+
+    python examples/render_card.py --template model_cards/cf.template.md --results model_cards/cf.results.json \
+        --model cf --training_log runs/finetuned/log.jsonl --output model_cards/cf.md
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from safetensors import safe_open
+
+import codefusion_hf
+
+
+ROWS = {
+    "execution match, top-1": "match_1",
+    "execution match, top-3": "match_3",
+    "execution match, top-5": "match_5",
+    "strict match, top-1": "strict_1",
+    "strict match, top-5": "strict_5",
+    "exact match, top-1": "exact_1",
+    "first rule valid": "valid_1",
+    "all candidates valid": "valid",
+    "wrong literals": "wrong_literals",
+    "same rule in lower case": "same_lower_case",
+    "same rule without final punctuation": "same_no_final_punctuation",
+    "same rule with final punctuation": "same_final_punctuation",
+    "same rule with typographic quotes": "same_typographic_quotes",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--template", required=True)
+    parser.add_argument("--results", required=True, help="Written by run_evaluate.py.")
+    parser.add_argument("--model", required=True, help="A shipped model.")
+    parser.add_argument("--commands", required=True, help="Text file with the training commands.")
+    parser.add_argument("--training_pairs", required=True)
+    parser.add_argument("--hours", required=True)
+    parser.add_argument("--output", required=True)
+    args = parser.parse_args()
+
+    results = json.loads(Path(args.results).read_text())
+    folder = Path(codefusion_hf.checkpoint_path(args.model))
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        parameters = sum(_size(weights.get_slice(name).get_shape()) for name in weights.keys())
+    columns = list(results["data"].values())
+    lines = []
+    for label, name in ROWS.items():
+        cells = [f"{column['mean'][name]:.1f} ± {column['sd'][name]:.1f}" for column in columns]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    settings = results["settings"]
+    config = json.loads((folder / "generation_config.json").read_text())
+    text = Path(args.template).read_text()
+    values = {
+        "parameters": f"{parameters / 1e6:.1f} M",
+        "megabytes": f"{sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.0f}",
+        "seeds": ", ".join(map(str, settings["seeds"])),
+        "steps": settings["num_inference_steps"] or config.get("num_inference_steps") or 20,
+        "dtype": settings["dtype"],
+        "machine": results["versions"]["machine"],
+        "command": f"python examples/run_evaluate.py --model {args.model} --data cf_val.jsonl cf_challenge.jsonl",
+        "table": "\n".join(lines),
+        "training_pairs": args.training_pairs,
+        "hours": args.hours,
+        "training_commands": Path(args.commands).read_text().strip(),
+    }
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", str(value))
+    Path(args.output).write_text(text)
+
+
+def _size(shape: list[int]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+if __name__ == "__main__":
+    main()
