@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from codefusion_hf.data.benchmarks import read_jsonl, read_pairs
+from codefusion_hf.data.benchmarks import read_pairs, read_training_pairs
 from codefusion_hf.data.tasks import PairDataset
-from codefusion_hf.evaluation import generate_candidates, match_scores
+from codefusion_hf.evaluation import check_examples, generate_candidates, match_scores
 from codefusion_hf.training import add_arguments, build_model, train
 
 
@@ -23,7 +23,7 @@ def main():
     args = parser.parse_args()
 
     model, tokenizer = build_model(args, Path(__file__).parent / "configs")
-    pairs = [row for file in args.train_file for row in read_jsonl(file)][: args.max_train_samples]
+    pairs = [row for file in args.train_file for row in read_training_pairs(file)][: args.max_train_samples]
     dataset = PairDataset(
         pairs,
         tokenizer,
@@ -35,6 +35,7 @@ def main():
     validate = None
     if args.validation_file:
         rows = read_pairs(args.validation_file, args.language)[: args.max_eval_samples]
+        check_examples(model, tokenizer, rows)  # now, not after an hour of training
 
         def validate(averaged_model):
             candidates = generate_candidates(
@@ -48,5 +49,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"run_finetune.py: error: {error}")

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from codefusion_hf.data.benchmarks import read_jsonl
+from codefusion_hf.data.benchmarks import read_codes
 from codefusion_hf.data.tasks import PRETRAIN_TASKS, CodeDataset
 from codefusion_hf.languages import get_language
 from codefusion_hf.training import add_arguments, build_model, train
@@ -28,11 +28,14 @@ def main():
 
     language = get_language(args.language)
     model, tokenizer = build_model(args, Path(__file__).parent / "configs")
-    codes = [row["code"] for file in args.train_file for row in read_jsonl(file)]
-    codes = list(dict.fromkeys(language.canonicalize(code) for code in codes if language.is_valid(code)))[: args.max_train_samples]
+    codes = [code for file in args.train_file for code in read_codes(file)]
+    codes = list(dict.fromkeys(language.canonicalize(code) for code in codes if language.is_valid(code)))[
+        : args.max_train_samples
+    ]
     dataset = CodeDataset(
         codes,
         tokenizer,
+        model.config.max_source_length,
         model.config.max_target_length,
         language.spans,
         tasks=args.pretrain_tasks,
@@ -47,5 +50,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"run_pretrain.py: error: {error}")

@@ -6,10 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
 from transformers import AutoTokenizer
 
-import codefusion_hf
+from codefusion_hf import CodeFusionForConditionalGeneration
+from codefusion_hf.hub import save_for_release
 
 
 ROOT = Path(__file__).parents[1]
@@ -26,12 +26,9 @@ def main():
             *("--output_dir", trained, "--max_train_steps", "600", "--per_device_train_batch_size", "32"),
             *("--learning_rate", "3e-3", "--num_warmup_steps", "50", "--ema_decay", "0.99", "--logging_steps", "100"),
         )
-        model = codefusion_hf.CodeFusionForConditionalGeneration.from_pretrained(trained, dtype=torch.float16)
         shutil.rmtree(TARGET, ignore_errors=True)
-        model.save_pretrained(TARGET)
-        AutoTokenizer.from_pretrained(tokenizer).save_pretrained(TARGET)
-        for code in TARGET.glob("*.py"):  # the tests that need the remote code save their own copy
-            code.unlink()
+        model = CodeFusionForConditionalGeneration.from_pretrained(trained)
+        save_for_release(model, AutoTokenizer.from_pretrained(trained), TARGET)
 
 
 def run(script: str, *arguments: object):

@@ -125,7 +125,7 @@ def test_trainers(kind, tiny_cf, tmp_path):
         args=arguments,
         train_dataset=dataset,
         eval_dataset=dataset,
-        data_collator=Collator(tokenizer.pad_token_id, [32]),
+        data_collator=Collator(tokenizer.pad_token_id, [32], 128),
     )
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -135,3 +135,4 @@ def test_trainers(kind, tiny_cf, tmp_path):
     assert prediction.predictions.shape[0] == 16
     assert (tmp_path / "checkpoint-4" / "model.safetensors").exists()
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert trainer.state.global_step == 4

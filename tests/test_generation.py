@@ -12,11 +12,11 @@ UTTERANCES = [
     "Style values which are In Progress",
     "highlight B column for first 30 rows where values is > 100",
     "Color cells that are either p or ul",
-    "Apply yellow color to \"Price Per UOM\" where price between 5 to 10",
+    'Apply yellow color to "Price Per UOM" where price between 5 to 10',
     "Change color scale from range B8:F12",
     "Highlight Bottom 3 from column-Wholly Australian owned, cell from B8 to B24",
     "Color cells that have value less than 2696",
-    "For Organization make Green color if value id \"FNS\"",
+    'For Organization make Green color if value id "FNS"',
 ]
 
 
@@ -126,7 +126,9 @@ def test_clamping_and_nearest_decoding(model, inputs):
     table, seen = model.embedding_table(), []
 
     def keep(m, step, timestep, tensors):
-        seen.append(torch.cdist(tensors["denoised"], table[None].expand(len(tensors["denoised"]), -1, -1)).amin(-1).max())
+        seen.append(
+            torch.cdist(tensors["denoised"], table[None].expand(len(tensors["denoised"]), -1, -1)).amin(-1).max()
+        )
 
     model.generate(**inputs, seed=0, num_inference_steps=3, clamping=True, callback_on_step_end=keep)
     assert max(seen) < 1e-2
@@ -152,7 +154,7 @@ def test_callback_sees_every_step_and_may_replace_the_latents(model, inputs):
 
     model.generate(**inputs, seed=0, num_inference_steps=4, num_candidates=2, callback_on_step_end=zero)
     assert [step[0] for step in steps] == [0, 1, 2, 3] and steps[0][1:] == (1199, (16, 32, 32))
-    with pytest.raises(ValueError, match="may return `latents`"):
+    with pytest.raises(ValueError, match="may return latents and denoised"):
         model.generate(**inputs, seed=0, callback_on_step_end=lambda *args: {"samples": 1})
 
 
@@ -174,15 +176,36 @@ def test_streaming_shows_a_draft_for_each_step(model, tokenizer, capsys):
         model.generate(**tokenizer(UTTERANCES[:2], return_tensors="pt", padding=True), streamer=streamer)
 
 
-def test_unconditional_generation(model):
+def test_the_first_candidate_does_not_depend_on_how_many_are_asked_for(model, inputs):
+    one = model.generate(**inputs, seed=0, num_inference_steps=2)
+    five = model.generate(**inputs, seed=0, num_inference_steps=2, num_return_sequences=5)
+    assert trimmed(one) == trimmed(five[::5])
+
+
+def test_padding_is_recognised_without_a_mask(model, inputs):
+    alone = model.generate(input_ids=inputs["input_ids"], seed=0)
+    assert trimmed(alone) == trimmed(model.generate(**inputs, seed=0))
+
+
+def test_final_punctuation_and_quotes_do_not_reach_the_model(tokenizer):
+    texts = ['status is "Open"', 'status is "Open".', "status is “Open”!", "STATUS is 'open' "]
+    assert len({tuple(tokenizer(text)["input_ids"]) for text in texts[:3]}) == 1
+
+
+def test_unconditional_generation(model, inputs):
     sequences = model.generate(num_return_sequences=3, seed=0)
     assert sequences.shape[0] == 3
     assert torch.equal(sequences, model.generate(num_return_sequences=3, seed=0))
+    flags = torch.tensor([True] + [False] * 7)
+    mixed, plain = (model.generate(**inputs, seed=0, unconditional=f) for f in (flags, None))
+    assert trimmed(mixed)[1:] == trimmed(plain)[1:] and trimmed(mixed)[0] != trimmed(plain)[0]
 
 
 def test_bf16_generates_the_same_programs(model, tiny_cf, inputs):
     half = AutoModel.from_pretrained(tiny_cf, dtype=torch.bfloat16).eval()
-    equal = [a == b for a, b in zip(trimmed(half.generate(**inputs, seed=0)), trimmed(model.generate(**inputs, seed=0)))]
+    equal = [
+        a == b for a, b in zip(trimmed(half.generate(**inputs, seed=0)), trimmed(model.generate(**inputs, seed=0)))
+    ]
     assert sum(equal) >= 7
 
 
@@ -222,6 +245,8 @@ def test_the_generation_config_survives_saving(model, tmp_path, inputs):
         ({"max_length": 64}, "at most 32"),
         ({"denoising_state_interval": 0}, "at least 1"),
         ({"temperature": 0.7}, "no effect on diffusion"),
+        ({"guidance_scale": 3.0}, "no effect on diffusion"),
+        ({"do_sample": False}, "always samples"),
         ({"num_beams": 4}, "no beams"),
         ({"seed": -1}, "0 to"),
         ({"seed": [1, 2]}, "one for each of the 8"),

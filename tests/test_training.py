@@ -1,6 +1,7 @@
 """The training scripts, run as users run them: overfitting, exact resume, both stages, wrong arguments."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -65,12 +66,43 @@ def test_both_stages_and_exact_resume(tmp_path):
     script(*finetune, "--output_dir", tmp_path / "parts", "--stop_after_steps", 3)
     assert (tmp_path / "parts" / "step_3").is_dir()
     done = script(*finetune, "--output_dir", tmp_path / "parts", "--resume_from_checkpoint", "latest")
-    assert "steps 3 to 6" in done.stdout
+    assert "steps 3 to 6" in done.stdout and "5 steps an epoch" in done.stdout  # the resumed part crosses an epoch
     whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     for name, weight in whole.items():
         assert torch.equal(weight, parts[name]), name
     pick = lambda rows: [(row["step"], row["loss"]) for row in rows]  # noqa: E731
     assert pick(log(tmp_path / "whole")) == pick(log(tmp_path / "parts"))
+
+
+def test_two_processes_train_one_model(tmp_path):
+    """Under torchrun, with gradient accumulation and bf16: the processes share the examples and agree on the weights."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [
+        str(ROOT / "examples" / "run_finetune.py"),
+        "--model_name_or_path",
+        str(TINY),
+        "--train_file",
+        str(PAIRS),
+    ]
+    command += ["--output_dir", str(tmp_path), "--max_train_steps", "4", "--per_device_train_batch_size", "4"]
+    command += ["--gradient_accumulation_steps", "2", "--mixed_precision", "bf16", "--logging_steps", "1"]
+    command += ["--gradient_checkpointing", "--encoder_learning_rate", "0"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2 steps an epoch" in done.stdout
+    assert [line["step"] for line in log(tmp_path)] == [1, 2, 3, 4]
+    before, after = load_file(TINY / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    moved = {name for name in before if not torch.allclose(before[name].float(), after[name], atol=1e-6)}
+    assert moved and not any(name.startswith("encoder.") for name in moved)
+
+
+def test_a_used_output_folder_is_refused(tmp_path):
+    (tmp_path / "step_7").mkdir()
+    done = script(
+        "run_finetune.py", "--model_name_or_path", TINY, "--train_file", PAIRS, "--output_dir", tmp_path, check=False
+    )
+    assert done.returncode != 0 and "holds checkpoints of another run" in done.stderr
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
@@ -85,7 +117,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130
     assert "--resume_from_checkpoint latest" in output
-    assert list(tmp_path.glob("step_*"))
+    (checkpoint,) = tmp_path.glob("step_*")
+    assert log(tmp_path)[-1]["step"] == int(checkpoint.name[5:])
 
 
 @pytest.mark.parametrize(
@@ -98,10 +131,14 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
         (["--model_name_or_path", TINY, "--canvas_buckets", "64"], "from 1 to 32"),
         (["--model_name_or_path", TINY, "--resume_from_checkpoint", "elsewhere"], "step_N"),
         (["--model_name_or_path", TINY, "--ema_decay", "1"], "ema_decay"),
+        (["--model_name_or_path", TINY, "--encoder_name_or_path", TINY], "goes with --config_name"),
+        (["--model_name_or_path", TINY, "--per_device_train_batch_size", "64"], "do not fill"),
+        (["--model_name_or_path", TINY, "--checkpoints_total_limit", "0"], "at least 1"),
     ],
 )
 def test_wrong_arguments_give_one_line(arguments, message, tmp_path):
-    done = script("run_finetune.py", "--train_file", PAIRS, "--output_dir", tmp_path, *arguments, check=False)
+    common = ("--train_file", PAIRS, "--output_dir", tmp_path, "--per_device_train_batch_size", 8)
+    done = script("run_finetune.py", *common, *arguments, check=False)
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr
 
@@ -114,11 +151,11 @@ def test_ema_warms_up_and_swaps():
         layer.weight.fill_(3.0)
     ema.update(layer)
     # First update: decay min(0.999, 2 / 11).
-    assert float(ema.shadow["weight"]) == pytest.approx(1 + (3 - 1) * (1 - 2 / 11))
+    assert ema.shadow["weight"].item() == pytest.approx(1 + (3 - 1) * (1 - 2 / 11))
     ema.swap(layer)
-    assert float(layer.weight) == pytest.approx(1 + 2 * 9 / 11) and float(ema.shadow["weight"]) == 3.0
+    assert layer.weight.item() == pytest.approx(1 + 2 * 9 / 11) and ema.shadow["weight"].item() == 3.0
     ema.swap(layer)
-    assert float(layer.weight) == 3.0
+    assert layer.weight.item() == 3.0
 
 
 def test_a_pretrained_encoder_moves_to_our_tokenizer(tmp_path):

@@ -12,6 +12,7 @@ _CHOICES = {
     "noise_schedule": ("sqrt",),
     "hidden_act": ("relu", "gelu"),
 }
+_LOSS_WEIGHTS = ("denoising_weight", "decoder_mse_weight", "decoder_ce_weight", "embedding_nll_weight", "tT_weight")
 
 
 @strict
@@ -56,6 +57,7 @@ class CodeFusionConfig(PreTrainedConfig):
         embedding_nll_weight, tT_weight (`float`, defaults to 0.0): The extra terms of Diffusion-LM and GENIE.
         pad_loss_weight (`float`, defaults to 0.15): Weight of padding positions in every term.
         stop_grad_x0_target (`bool`, defaults to `True`): No gradient into L from the target of the first term.
+        initializer_range (`float`, defaults to 0.02): Standard deviation of fresh embeddings and of an untied head.
 
     Raises:
         ValueError: for an unknown value of a choice, or sizes that do not fit together.
@@ -125,7 +127,7 @@ class CodeFusionConfig(PreTrainedConfig):
                     "d_model": self.d_model,
                     "d_ff": self.d_ff,
                     "num_heads": self.num_heads,
-                    "d_kv": self.d_model // self.num_heads,
+                    "d_kv": self.d_model // max(1, self.num_heads),
                     "num_layers": 6,
                     "dropout_rate": 0.0,
                     "pad_token_id": self.pad_token_id,
@@ -140,16 +142,25 @@ class CodeFusionConfig(PreTrainedConfig):
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"`{name}` must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if self.d_model % self.num_heads:
-            raise ValueError(f"`d_model` ({self.d_model}) must be divisible by `num_heads` ({self.num_heads})")
-        positive = ("vocab_size", "d_model", "d_ff", "num_denoiser_layers", "max_target_length", "num_diffusion_steps")
-        for name in positive:
+        at_least_one = "vocab_size d_model d_ff num_heads num_denoiser_layers max_source_length max_target_length"
+        for name in (*at_least_one.split(), "num_diffusion_steps", "embedding_dim"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
-        if self.num_decoder_layers < 0:
-            raise ValueError(f"`num_decoder_layers` must be at least 0, got {self.num_decoder_layers}")
+        for name in ("num_decoder_layers", "pad_loss_weight", "uncond_noise_std", *_LOSS_WEIGHTS):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1), got {self.dropout}")
+        if self.embedding_scale <= 0:
+            raise ValueError(f"`embedding_scale` must be positive, got {self.embedding_scale}")
+        if self.pad_token_id is None or self.eos_token_id is None:
+            raise ValueError("programs end at `pad_token_id` or `eos_token_id`: both must be set")
+        if self.d_model % self.num_heads:
+            raise ValueError(f"`d_model` ({self.d_model}) must be divisible by `num_heads` ({self.num_heads})")
         if self.min_snr_gamma is not None and self.denoising_loss != "epsilon":
-            raise ValueError("`min_snr_gamma` bounds the weights of `denoising_loss='epsilon'`, set that or leave it out")
+            raise ValueError(
+                "`min_snr_gamma` bounds the weights of `denoising_loss='epsilon'`, set that or leave it out"
+            )
         if self.tie_head_to_embedding is False and self.embedding_dim != self.d_model:
             raise ValueError(
                 f"an untied head needs `latent_dim` == `d_model`, got {self.embedding_dim} and {self.d_model}"

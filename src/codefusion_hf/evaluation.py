@@ -4,7 +4,9 @@ Runs a model over utterances: a list in memory (`generate_candidates`) or a file
 Generating and scoring are two independent steps: predictions are saved, so that scoring never needs the model.
 """
 
+import functools
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -19,6 +21,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from . import checkpoint_path
 from .data.prompts import restore_case, source_text, table_columns
+from .generation_codefusion import MAX_CANDIDATES
 from .languages import get_language
 
 
@@ -82,6 +85,18 @@ def check_table(table: dict[str, Any] | None) -> dict[str, Any] | None:
     return table
 
 
+def check_examples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: list[dict[str, Any]]) -> None:
+    """
+    Raises `ValueError` for the first example, named by its id, that `model` cannot read: unusable text or table, or a
+    prompt of more than `model.config.max_source_length` tokens.
+    """
+    for example in examples:
+        try:
+            _prompt(model, tokenizer, example)
+        except ValueError as error:
+            raise ValueError(f"the row with id {example['id']}: {error}") from None
+
+
 def generate_candidates(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -124,7 +139,7 @@ def generate_candidates(
     settings = {"num_inference_steps": num_inference_steps, "sampler": sampler}
     settings = {name: value for name, value in settings.items() if value is not None}
 
-    # Twice as many are drawn: programs that differ only in spelling count once, and those that do not parse come last.
+    # Twice as many are asked for: programs that differ only in spelling count once, and those that do not parse come last.
     drawn = max(num_return_sequences, min(2 * num_return_sequences, MAX_CANDIDATES))
     candidates = []
     for start in range(0, len(examples), batch_size):
@@ -133,7 +148,6 @@ def generate_candidates(
         output = model.generate(
             **inputs,
             num_return_sequences=drawn,
-            num_candidates=drawn,
             seed=[seed] * len(batch),
             return_dict_in_generate=True,
             streamer=streamer,
@@ -189,11 +203,10 @@ def predict(
 
     model, tokenizer = load(model_name_or_path)
     # All rows are checked before the first is generated: a bad one must not stop a run after an hour.
-    for row in rows:
-        try:
-            _prompt(model, tokenizer, row)
-        except ValueError as error:
-            raise ValueError(f"{data}, the row with id {row['id']}: {error}") from None
+    try:
+        check_examples(model, tokenizer, rows)
+    except ValueError as error:
+        raise ValueError(f"{data}, {error}") from None
     settings = {
         "weights": _folder_digest(_checkpoint_folder(model_name_or_path)),
         "num_return_sequences": num_return_sequences,
@@ -321,7 +334,9 @@ def _rank(texts: list[str], scores: list[float], example: dict[str, Any], name: 
         code = text.strip()
         valid = language.is_valid(code) if language else None
         if valid:
-            code = restore_case(language.canonicalize(code), example["nl"], example.get("table"))
+            code = language.canonicalize(code)
+            if language.IGNORES_CASE:  # then the tokenizer lower-cases
+                code = restore_case(code, example["nl"], example.get("table"))
         key = language.normalize(code) if language else code
         candidates.setdefault(key, {"code": code, "score": score, "valid": valid})
     return sorted(candidates.values(), key=lambda candidate: candidate["valid"] is False)  # stable: best first within
@@ -410,15 +425,21 @@ def match_scores(
         language (`str`): Of the programs; decides what "right" means ([`Language.matches`]).
 
     Returns:
-        `dict`: For each k `exact_k`, `match_k` and `strict_k`; `valid_1` and `valid`, the share of first and of all
-        candidates that parse.
+        `dict`: For each k `exact_k`, `match_k` and, if the language has it, `strict_k`; `valid_1` and `valid`, the share
+        of first and of all candidates that parse.
+
+    Raises:
+        ValueError: without rows.
     """
     module = get_language(language)
+    if not rows:
+        raise ValueError("there are no rows to score")
     same = {
         "exact": lambda code, gold, table: module.normalize(code) == module.normalize(gold),
         "match": module.matches,
-        "strict": lambda code, gold, table: module.matches(code, gold, table, strict=True),
     }
+    if "strict" in inspect.signature(module.matches).parameters:
+        same["strict"] = functools.partial(module.matches, strict=True)
     scores = {}
     for name, right in same.items():
         # The rank of the first right candidate decides every k.

@@ -1,6 +1,7 @@
 """Sampling programs: from Gaussian noise to ranked, distinct candidates."""
 
 import copy
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +26,19 @@ _CHOICES = {
     "decode_with": ("head", "nearest"),
 }
 MAX_CANDIDATES = 1024
-# Names of autoregressive decoding that would have no effect here; setting one is an error instead of a silent no-op.
-_AUTOREGRESSIVE = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "no_repeat_ngram_size")
+MIN_CANDIDATES = 10
+UNCONDITIONAL_LENGTH = 8  # training pads to a multiple of 8 tokens, so this is the shortest E_s it has seen
+# Parameters of the base class that mean something here; any other would be a silent no-op and is refused.
+_INHERITED = (
+    "num_return_sequences",
+    "max_length",
+    "max_new_tokens",
+    "return_dict_in_generate",
+    "num_beams",
+    "do_sample",
+)
 # What Seq2SeqTrainer hands to `generate` beside the inputs.
-_TRAINER_KWARGS = ("labels", "decoder_input_ids", "decoder_attention_mask", "synced_gpus", "unconditional")
+_TRAINER_KWARGS = ("labels", "decoder_input_ids", "decoder_attention_mask", "synced_gpus")
 
 
 class CodeFusionGenerationConfig(GenerationConfig):
@@ -38,7 +48,9 @@ class CodeFusionGenerationConfig(GenerationConfig):
     Args:
         num_return_sequences (`int`, *optional*): Programs returned per utterance, best first (1).
         num_candidates (`int`, *optional*):
-            Programs sampled per utterance, of which the best are returned (twice `num_return_sequences`).
+            Programs sampled per utterance, of which the best are returned. By default 10, or `num_return_sequences` if
+            that is more, so that the first candidate does not depend on how many are asked for; without `dedupe`,
+            `num_return_sequences`.
         max_length (`int`, *optional*): Size of the canvas in tokens (`config.max_target_length`).
         num_inference_steps (`int`, *optional*): Denoising steps, 1 to `config.num_diffusion_steps` (20).
         sampler (`str`, *optional*): `"dpmpp_2m"` (default), `"ddim"` or `"ddpm"`.
@@ -129,9 +141,10 @@ class CodeFusionGenerationConfig(GenerationConfig):
             )
         if self.eta is not None and not 0 <= self.eta <= 1:
             raise ValueError(f"`eta` must be between 0 and 1, got {self.eta!r}")
-        for name in _AUTOREGRESSIVE:
-            if getattr(self, name, None) is not None:
-                raise ValueError(f"`{name}` belongs to autoregressive decoding and has no effect on diffusion sampling")
+        if self.do_sample is False:
+            raise ValueError(
+                "diffusion always samples: for a repeatable result pass `seed` instead of `do_sample=False`"
+            )
         if self.num_beams is not None and self.num_beams > 1:
             raise ValueError("diffusion sampling has no beams: use `num_candidates` instead of `num_beams`")
 
@@ -164,6 +177,7 @@ class DiffusionGenerationMixin:
         self,
         input_ids: torch.LongTensor | None = None,
         attention_mask: torch.Tensor | None = None,
+        unconditional: torch.BoolTensor | None = None,
         generation_config: CodeFusionGenerationConfig | None = None,
         seed: int | Sequence[int] | None = None,
         generator: torch.Generator | None = None,
@@ -180,7 +194,9 @@ class DiffusionGenerationMixin:
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, source_length)`, *optional*):
                 Tokenised utterances. Without them, programs are sampled unconditionally.
-            attention_mask (`torch.Tensor` of shape `(batch_size, source_length)`, *optional*): 0 at padding.
+            attention_mask (`torch.Tensor` of shape `(batch_size, source_length)`, *optional*):
+                0 at padding; by default, wherever `input_ids` has the pad token.
+            unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): Rows sampled without their utterance.
             generation_config ([`CodeFusionGenerationConfig`], *optional*): Used instead of the model's own.
             seed (`int` or sequence of `batch_size` `int`, *optional*): One for all utterances, or one for each.
             generator (`torch.Generator`, *optional*): Alternative to `seed`: the seed is drawn from it.
@@ -188,7 +204,7 @@ class DiffusionGenerationMixin:
                 For one utterance: its `put_draft` (if it has one) receives the tokens after each step, `put` the result.
             callback_on_step_end (`Callable`, *optional*):
                 `callback(model, step, timestep, {"latents", "denoised"})` after each step, both
-                `(batch_size * num_candidates, length, latent_dim)`; a returned dict may replace `latents`.
+                `(batch_size * num_candidates, length, latent_dim)`; a returned dict may replace either.
             kwargs: Any parameter of [`CodeFusionGenerationConfig`], for this call only.
 
         Returns:
@@ -204,17 +220,20 @@ class DiffusionGenerationMixin:
             raise ValueError("pass either `seed` or `generator`, not both")
 
         # 1. Encode the utterance: E_s, and the keys and values of every cross-attention, once for all steps.
-        unconditional = None
-        if input_ids is None:
-            input_ids = torch.full((1, 1), self.config.pad_token_id, device=self.device)
-            unconditional = torch.ones(1, dtype=torch.bool, device=self.device)
+        batch_size = 1 if input_ids is None else len(input_ids)
+        if input_ids is None:  # one E_s of noise for each candidate
+            shape = (config.num_candidates, UNCONDITIONAL_LENGTH)
+            input_ids = torch.full(shape, self.config.pad_token_id, device=self.device)
+            unconditional = torch.ones(config.num_candidates, dtype=torch.bool, device=self.device)
         if input_ids.ndim != 2 or not input_ids.numel():
             raise ValueError(f"`input_ids` must have shape (batch_size, source_length), got {tuple(input_ids.shape)}")
-        batch_size, device = input_ids.shape[0], input_ids.device
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).long()
+        device = input_ids.device
         if streamer is not None and batch_size > 1:
             raise ValueError(f"a streamer shows one utterance at a time, got a batch of {batch_size}")
         seeds = _row_seeds(seed, generator, batch_size)
-        encode_generator = torch.Generator().manual_seed(seeds[0])  # only the unconditional mode draws from it
+        encode_generator = torch.Generator().manual_seed((seeds[0] + 1) * 1_000_003 - 1)  # no candidate's, see below
         memory = self.encode(input_ids, attention_mask, unconditional, encode_generator)
         table = self.embedding_table().float()
 
@@ -243,7 +262,7 @@ class DiffusionGenerationMixin:
                 denoised = F.embedding(_nearest(denoised, table).argmax(-1), table)
             latents = scheduler.step(denoised, timestep, latents, noise.draw() if scheduler.is_stochastic else None)
             if callback_on_step_end is not None:
-                latents = _call_back(callback_on_step_end, self, step, timestep, latents, denoised)
+                latents, denoised = _call_back(callback_on_step_end, self, step, timestep, latents, denoised)
             show = streamer is not None and hasattr(streamer, "put_draft")
             keep = config.output_denoising_states and step % config.denoising_state_interval == 0
             if show or keep:
@@ -301,10 +320,14 @@ class DiffusionGenerationMixin:
             config = type(self.generation_config)(**config.to_dict())
         config.update(**self.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True)
         config.update(**type(self.generation_config)._get_default_generation_params(), defaults_only=True)
-        unused = config.update(**{key: value for key, value in kwargs.items() if key not in _TRAINER_KWARGS})
-        if unused:
-            raise TypeError(f"`generate` got unknown arguments: {', '.join(sorted(unused))}")
-        if config.max_new_tokens is not None:
+        kwargs = {key: value for key, value in kwargs.items() if key not in _TRAINER_KWARGS}
+        for name in kwargs:
+            if name not in (*config._own, *_INHERITED):
+                known = hasattr(config, name)
+                reason = "has no effect on diffusion sampling" if known else "is unknown"
+                raise (ValueError if known else TypeError)(f"`generate` got `{name}`, which {reason}")
+        config.update(**kwargs)
+        if config.max_new_tokens is not None and kwargs.get("max_length") is None:
             config.max_length = config.max_new_tokens
         if config.max_length is None:
             config.max_length = self.config.max_target_length
@@ -313,8 +336,7 @@ class DiffusionGenerationMixin:
                 f"`max_length` ({config.max_length}) must be at most {self.config.max_target_length}, the model's canvas"
             )
         if config.num_candidates is None:
-            factor = 2 if config.dedupe else 1
-            config.num_candidates = min(factor * config.num_return_sequences, MAX_CANDIDATES)
+            config.num_candidates = max(MIN_CANDIDATES if config.dedupe else 1, config.num_return_sequences)
         config.validate()
         return config
 
@@ -361,7 +383,9 @@ class _CandidateNoise:
     def __init__(self, seeds: list[int], num_candidates: int, shape: tuple[int, int], device: torch.device):
         # CPU generators: the same seed means the same noise on every device. Equal seeds share their draws.
         keys = [(seed, candidate) for seed in seeds for candidate in range(num_candidates)]
-        self.generators = {key: torch.Generator().manual_seed(key[0] * 1_000_003 + key[1]) for key in dict.fromkeys(keys)}
+        self.generators = {
+            key: torch.Generator().manual_seed(key[0] * 1_000_003 + key[1]) for key in dict.fromkeys(keys)
+        }
         self.keys, self.shape, self.device = keys, shape, device
 
     def draw(self) -> torch.Tensor:
@@ -375,10 +399,12 @@ def _row_seeds(seed: int | Sequence[int] | None, generator: torch.Generator | No
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
     elif seed is None:
         seed = torch.Generator().seed() % 2**31  # from the operating system; the global generator stays untouched
-    seeds = [seed] * batch_size if isinstance(seed, int) else list(seed)
+    seeds = [operator.index(s) for s in (seed if isinstance(seed, Sequence) else [seed] * batch_size)]
     if len(seeds) != batch_size:
-        raise ValueError(f"`seed` must be one integer or one for each of the {batch_size} utterances, got {len(seeds)}")
-    if any(not isinstance(value, int) or not 0 <= value < 2**32 for value in seeds):
+        raise ValueError(
+            f"`seed` must be one integer or one for each of the {batch_size} utterances, got {len(seeds)}"
+        )
+    if any(not 0 <= value < 2**32 for value in seeds):
         raise ValueError(f"`seed` must hold integers from 0 to 2**32 - 1, got {seed!r}")
     return seeds
 
@@ -392,8 +418,8 @@ def _call_back(callback, model, step, timestep, latents, denoised):
     returned = callback(model, step, timestep, {"latents": latents, "denoised": denoised}) or {}
     unknown = set(returned) - {"latents", "denoised"}
     if unknown:
-        raise ValueError(f"`callback_on_step_end` may return `latents`, got {', '.join(sorted(unknown))}")
-    return returned.get("latents", latents)
+        raise ValueError(f"`callback_on_step_end` may return latents and denoised, got {', '.join(sorted(unknown))}")
+    return returned.get("latents", latents), returned.get("denoised", denoised)
 
 
 def _cut(tokens: torch.Tensor, pad: int, eos: int) -> torch.Tensor:

@@ -30,7 +30,7 @@ class CodeFusionOutput(ModelOutput):
         embedding_nll_loss, prior_loss (`torch.FloatTensor` of shape `(1,)`):
             The extra terms of Diffusion-LM and GENIE. A term whose weight is 0 is not computed and `None`.
         denoised_embeddings (`torch.FloatTensor` of shape `(batch_size, target_length, latent_dim)`): x̂0.
-        encoder_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, source_length, encoder_width)`).
+        encoder_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, source_length, d_model)`): E_s.
     """
 
     loss: torch.FloatTensor | None = None
@@ -236,8 +236,8 @@ class CodeFusionStack(nn.Module):
 
 class CodeFusionCopy(nn.Module):
     """
-    Pointer over the utterance's tokens with a gate: the probability of copying, and from where. Most literals of a
-    program stand in its utterance and nowhere in the training data (algorithms.md, section 6.1).
+    Pointer over the utterance's tokens with a gate: the probability of copying, and from where (See et al., 2017). Most
+    literals of a program stand in its utterance and nowhere in the training data.
     """
 
     def __init__(self, config: CodeFusionConfig):
@@ -317,8 +317,11 @@ class CodeFusionDenoiser(nn.Module):
         hidden = self.in_proj(inputs)
         time = timestep_embedding(timesteps * self.time_scale, hidden.shape[-1]).to(self.time_mlp[0].weight.dtype)
         hidden = hidden + self.time_mlp(time)[:, None]
-        if previous is not None and self.self_cond_proj is not None:
-            hidden = hidden + self.self_cond_proj(previous.to(inputs.dtype))
+        if self.self_cond_proj is not None:
+            # Zeros instead of a skipped branch: DistributedDataParallel wants every parameter in every graph.
+            hidden = hidden + self.self_cond_proj(
+                torch.zeros_like(inputs) if previous is None else previous.to(inputs)
+            )
         hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask)
         denoised = self.out_proj(hidden)
         if self.copy is not None:
@@ -373,10 +376,10 @@ class CodeFusionHead(nn.Module):
             `torch.FloatTensor` of shape `(rows, length, vocab_size)`, fp32: logits, or log-probabilities with copying.
         """
         if self.tied:
-            logits = self.logit_scale * torch.matmul(decoded, table.to(decoded.dtype).T) + self.bias
+            logits = self.logit_scale * torch.matmul(decoded.float(), table.float().T) + self.bias
         else:
-            logits = F.linear(decoded, self.weight.to(decoded.dtype), self.bias.to(decoded.dtype))
-        logits = logits.float()
+            logits = F.linear(decoded.float(), self.weight.float(), self.bias.float())
+        logits = logits.float()  # under autocast the products above come back in its dtype
         if self.copy is None:
             return logits
         gate, weights = self.copy(hidden, memory)
@@ -489,6 +492,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*):
                 Rows whose E_s is fresh Gaussian noise (unconditional generation, paper section 3.2).
             generator (`torch.Generator`, *optional*): Source of that noise.
+
+        Raises:
+            ValueError: for an input of more than `config.max_source_length` tokens.
         """
         if input_ids.shape[1] > self.config.max_source_length:
             raise ValueError(
@@ -500,7 +506,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         hidden = self.memory_proj(encoded)
         if self.memory_embedding_proj is not None:
-            hidden = hidden + self.memory_embedding_proj(F.embedding(input_ids, self.embedding_table()).to(hidden.dtype))
+            hidden = hidden + self.memory_embedding_proj(
+                F.embedding(input_ids, self.embedding_table()).to(hidden.dtype)
+            )
         visible = attention_mask.bool()
         can_copy = visible
         if unconditional is not None:
@@ -588,7 +596,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             ValueError: without `labels`, or with inputs longer than the model's limits.
         """
         if labels is None:
-            raise ValueError("`forward` computes the training loss and needs `labels`; use `generate` to sample programs")
+            raise ValueError(
+                "`forward` computes the training loss and needs `labels`; use `generate` to sample programs"
+            )
         labels = labels.masked_fill(labels < 0, self.config.pad_token_id)
         device, batch_size = labels.device, labels.shape[0]
         memory = self.encode(input_ids, attention_mask, unconditional, generator)
@@ -618,7 +628,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             decoder_hidden=decoded,
             logits=logits,
             labels=labels,
-            # Rounding likelihood of the clean embedding (Diffusion-LM): the head scores L(y) itself.
+            # Rounding likelihood of Diffusion-LM: how well L(y) itself can be told from the other rows of L.
             embedding_logits=torch.matmul(clean, table.float().T) if config.embedding_nll_weight else None,
             alpha_cumprod_T=float(self.scheduler.alphas_cumprod[-1]),
             snr=self.scheduler.snr(timesteps),

@@ -5,7 +5,9 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,9 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     optim.add_argument("--num_warmup_steps", type=int, default=200)
     optim.add_argument("--max_grad_norm", type=float, default=1.0)
     optim.add_argument("--ema_decay", type=float, default=0.999)
-    optim.add_argument("--mixed_precision", default="no", choices=("no", "bf16", "fp16"))
-    optim.add_argument("--gradient_checkpointing", action="store_true")
-    optim.add_argument("--torch_compile", action="store_true")
+    optim.add_argument(
+        "--mixed_precision", choices=("no", "bf16", "fp16"), help="By default, what accelerate was told."
+    )
+    optim.add_argument("--gradient_checkpointing", action="store_true", help="Less memory for more time.")
     loop = parser.add_argument_group("loop")
     loop.add_argument("--logging_steps", type=int, default=50)
     loop.add_argument("--eval_steps", type=int, default=1000)
@@ -69,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--checkpointing_steps", type=int, default=1000)
     loop.add_argument("--checkpoints_total_limit", type=int, default=2)
     loop.add_argument("--resume_from_checkpoint", help="Folder of a checkpoint, or 'latest'.")
-    loop.add_argument("--stop_after_steps", type=int, help="Save and stop here; the schedule stays that of the full run.")
+    loop.add_argument(
+        "--stop_after_steps", type=int, help="Save and stop here; the schedule stays that of the full run."
+    )
     loop.add_argument("--push_to_hub", action="store_true")
     loop.add_argument("--hub_model_id")
 
@@ -102,6 +107,11 @@ def build_model(args: argparse.Namespace, presets: Path):
     """
     if bool(args.model_name_or_path) == bool(args.config_name):
         raise ValueError("give either --model_name_or_path or --config_name")
+    if args.encoder_name_or_path and args.model_name_or_path:
+        raise ValueError("--encoder_name_or_path starts a new model: it goes with --config_name")
+    if args.num_encoder_layers and not args.encoder_name_or_path:
+        raise ValueError("--num_encoder_layers shortens the encoder of --encoder_name_or_path: give that, too")
+    set_seed(args.seed)  # fresh weights
     tokenizer_path = args.tokenizer_name or args.model_name_or_path
     if not tokenizer_path:
         raise ValueError("--config_name needs --tokenizer_name (examples/train_tokenizer.py makes one)")
@@ -127,7 +137,10 @@ def build_model(args: argparse.Namespace, presets: Path):
     config.encoder_config._attn_implementation = args.attn_implementation
     model = CodeFusionForConditionalGeneration(config)
     if encoder is not None:
-        model.encoder.load_state_dict(encoder.state_dict(), strict=False)
+        # The pooler of a BERT is not part of our model.
+        left_out = model.encoder.load_state_dict(encoder.state_dict(), strict=False)
+        if left_out.missing_keys:
+            raise ValueError(f"{args.encoder_name_or_path} lacks {', '.join(left_out.missing_keys[:3])}")
     return model, tokenizer
 
 
@@ -150,7 +163,10 @@ def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None
     if own.get_vocab() != tokenizer.get_vocab():
         old = encoder.get_input_embeddings().weight.data
         special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens))
-        roles = {tokenizer.pad_token_id: own.pad_token_id, tokenizer.eos_token_id: own.sep_token_id or own.eos_token_id}
+        roles = {
+            tokenizer.pad_token_id: own.pad_token_id,
+            tokenizer.eos_token_id: own.sep_token_id or own.eos_token_id,
+        }
         new = torch.nn.Embedding(len(tokenizer), old.shape[1], padding_idx=tokenizer.pad_token_id)
         new.weight.data.normal_(std=float(old.std()))
         for index in range(len(tokenizer)):
@@ -218,8 +234,9 @@ def parameter_groups(model: torch.nn.Module, args: argparse.Namespace) -> list[d
     groups: dict[tuple, list] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            rate = args.encoder_learning_rate if name.startswith("encoder.") else None
-            key = (rate or args.learning_rate, args.weight_decay if parameter.ndim > 1 else 0.0)
+            special = name.startswith("encoder.") and args.encoder_learning_rate is not None
+            rate = args.encoder_learning_rate if special else args.learning_rate
+            key = (rate, args.weight_decay if parameter.ndim > 1 else 0.0)
             groups.setdefault(key, []).append(parameter)
     return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
 
@@ -239,13 +256,24 @@ def train(
         args: See [`add_arguments`].
         dataset: One of `data.tasks`.
         validate (`Callable`, *optional*): Called with the averaged weights in place; returns scores to log.
+
+    Raises:
+        ValueError: for arguments that do not fit together, or an output folder that holds another run.
+        RuntimeError: if processes were launched that accelerate does not see, or the loss is not finite.
     """
-    check_world_size()
     accelerator = Accelerator(
         mixed_precision=args.mixed_precision, gradient_accumulation_steps=args.gradient_accumulation_steps
     )
+    check_world_size(accelerator)
     set_seed(args.seed)
     output = Path(args.output_dir)
+    if not args.resume_from_checkpoint and checkpoints(output):
+        raise ValueError(
+            f"{output} holds checkpoints of another run: choose another --output_dir, or go on with it by "
+            "--resume_from_checkpoint latest"
+        )
+    if args.checkpoints_total_limit < 1:
+        raise ValueError(f"--checkpoints_total_limit must be at least 1, got {args.checkpoints_total_limit}")
     if accelerator.is_main_process:
         output.mkdir(parents=True, exist_ok=True)
         (output / "arguments.json").write_text(json.dumps(vars(args), indent=2) + "\n")
@@ -254,23 +282,20 @@ def train(
     canvases = sorted({*(args.canvas_buckets or []), model.config.max_target_length})
     if not 1 <= canvases[0] <= canvases[-1] == model.config.max_target_length:
         raise ValueError(f"--canvas_buckets must be from 1 to {model.config.max_target_length}, got {canvases}")
-    sampler = LengthBatchSampler(dataset.lengths(), args.per_device_train_batch_size, canvases, args.seed)
-    collator = Collator(tokenizer.pad_token_id, canvases)
+    group = args.gradient_accumulation_steps * accelerator.num_processes
+    sampler = LengthBatchSampler(dataset.lengths(), args.per_device_train_batch_size, canvases, args.seed, group)
+    collator = Collator(tokenizer.pad_token_id, canvases, model.config.max_source_length)
     loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=collator)
     optimizer = torch.optim.AdamW(parameter_groups(model, args), betas=(0.9, 0.98))
     scheduler = get_cosine_schedule_with_warmup(optimizer, args.num_warmup_steps, args.max_train_steps)
     ema = EMA(model.to(accelerator.device), args.ema_decay)
-    if args.torch_compile:
-        model.denoiser.compile(dynamic=False)
-        if model.decoder is not None:
-            model.decoder.compile(dynamic=False)
     # The schedule is stepped once per update by hand: a prepared one would step once per process.
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     accelerator.register_for_checkpointing(scheduler)
     accelerator.register_for_checkpointing(ema)
     plain = accelerator.unwrap_model(model)
 
-    updates_per_epoch = max(1, len(loader) // args.gradient_accumulation_steps)
+    updates_per_epoch = len(loader) // args.gradient_accumulation_steps
     step = resume(accelerator, args, output)
     last = min(args.max_train_steps, args.stop_after_steps or args.max_train_steps)
     parameters = sum(p.numel() for p in plain.parameters())
@@ -281,14 +306,16 @@ def train(
     bar = tqdm(total=last, initial=step, unit="step", disable=not accelerator.is_main_process, file=sys.stderr)
     sums, count, started = {}, 0, time.perf_counter()
     model.train()
-    try:
+    with _StopOnInterrupt() as interrupt:
         while step < last:
             epoch, done = divmod(step, updates_per_epoch)
-            sampler.set_epoch(epoch)
-            dataset.epoch = epoch
             batches = loader
             if done:
                 batches = accelerator.skip_first_batches(loader, done * args.gradient_accumulation_steps)
+            # Accelerate counts epochs from the start of the process and tells the sampler: correct it, in both places.
+            batches.set_epoch(epoch)
+            sampler.set_epoch(epoch)
+            dataset.epoch = epoch
             for number, batch in enumerate(batches):
                 # The noise of a step depends on (seed, step, process) alone, so a resumed run repeats it.
                 micro = step * args.gradient_accumulation_steps + number % args.gradient_accumulation_steps
@@ -314,14 +341,14 @@ def train(
                 if step % args.logging_steps == 0 or step == last:
                     means = {name: round(float(value) / count, 5) for name, value in sums.items()}
                     if not math.isfinite(means["loss"]):
-                        raise FloatingPointError(f"the loss is {means['loss']} at step {step}: lower --learning_rate")
+                        raise RuntimeError(f"the loss is {means['loss']} at step {step}: lower --learning_rate")
                     rate = count * args.per_device_train_batch_size * accelerator.num_processes
                     record = {
                         "step": step,
                         **means,
                         "grad_norm": round(float(norm), 4),
                         "learning_rate": scheduler.get_last_lr()[0],
-                        "embedding_norm": round(float(plain.code_embeddings.weight.norm(dim=-1).mean()), 4),
+                        "embedding_norm": round(float(plain.code_embeddings.weight.detach().norm(dim=-1).mean()), 4),
                         "examples_per_second": round(rate / (time.perf_counter() - started), 1),
                     }
                     log(accelerator, output, record)
@@ -333,15 +360,14 @@ def train(
                     accelerator.wait_for_everyone()
                     model.train()
                     started = time.perf_counter()
-                if step % args.checkpointing_steps == 0 or step == last:
+                if step % args.checkpointing_steps == 0 or step == last or interrupt.requested:
                     save_checkpoint(accelerator, args, output, step)
+                if interrupt.requested:
+                    bar.close()
+                    accelerator.print(f"interrupted at step {step}: add --resume_from_checkpoint latest to go on")
+                    raise SystemExit(130)
                 if step >= last:
                     break
-    except KeyboardInterrupt:
-        save_checkpoint(accelerator, args, output, step)
-        bar.close()
-        accelerator.print(f"interrupted at step {step}: add --resume_from_checkpoint latest to go on")
-        raise SystemExit(130) from None
     bar.close()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
@@ -406,9 +432,29 @@ def resume(accelerator: Accelerator, args: argparse.Namespace, output: Path) -> 
     return int(path.name[5:])
 
 
-def check_world_size() -> None:
+class _StopOnInterrupt:
+    """Ctrl-C asks for a stop after the current step instead of tearing an update apart; a second one stops at once."""
+
+    def __enter__(self):
+        self.requested = False
+        self.main_thread = threading.current_thread() is threading.main_thread()
+        if self.main_thread:
+            self.previous = signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def _request(self, *_):
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def __exit__(self, *_):
+        if self.main_thread:
+            signal.signal(signal.SIGINT, self.previous)
+
+
+def check_world_size(accelerator: Accelerator) -> None:
     """Raises `RuntimeError` where accelerate would silently train several independent copies on CPU."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and Accelerator().num_processes == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and accelerator.num_processes == 1:
         raise RuntimeError(
             "several processes were started but accelerate sees one: on CPU launch with "
             "`ACCELERATE_USE_CPU=true torchrun --nproc_per_node N script.py`"

@@ -55,13 +55,23 @@ def test_column_kinds(cells, kind):
 
 
 def test_humanise():
-    assert [humanise(h) for h in ("unit_price", "UnitPrice", " a  b ", "x|y")] == ["unit price", "Unit Price", "a b", "x y"]
+    assert [humanise(h) for h in ("unit_price", "UnitPrice", " a  b ", "x|y")] == [
+        "unit price",
+        "Unit Price",
+        "a b",
+        "x y",
+    ]
 
 
 @pytest.mark.parametrize("table", [{"columns": []}, {"rows": [["a"]]}, {}, []])
 def test_a_table_needs_columns(table):
     with pytest.raises(ValueError, match="a table needs columns"):
         source_text("above 3", table)
+
+
+def test_rows_longer_than_the_header_are_refused():
+    with pytest.raises(ValueError, match="row 1 of the table must be a list of at most 1"):
+        source_text("x", {"columns": ["a"], "rows": [["1"], ["2", "3"]]})
 
 
 def test_short_rows_are_padded():

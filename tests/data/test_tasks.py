@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from codefusion_hf.data.benchmarks import read_jsonl, read_pairs
+from codefusion_hf.data.benchmarks import read_jsonl, read_pairs, read_training_pairs
 from codefusion_hf.data.corruption import mask_code
 from codefusion_hf.data.tasks import CodeDataset, Collator, LengthBatchSampler, PairDataset
 from codefusion_hf.languages import get_language
@@ -69,7 +69,7 @@ def test_mask_ratio_is_checked():
 
 
 def test_masked_names_do_not_reach_the_encoder(tokenizer):
-    dataset = CodeDataset(CODES, tokenizer, 32, CF.spans, tasks="cpd", mask_ratio=1.0)
+    dataset = CodeDataset(CODES, tokenizer, 128, 32, CF.spans, tasks="cpd", mask_ratio=1.0)
     for index in range(len(dataset)):
         example = dataset[index]
         text = tokenizer.decode(example["source"])
@@ -80,18 +80,22 @@ def test_masked_names_do_not_reach_the_encoder(tokenizer):
 
 
 def test_pretraining_tasks(tokenizer):
-    both = CodeDataset(CODES, tokenizer, 32, CF.spans)
+    both = CodeDataset(CODES, tokenizer, 128, 32, CF.spans)
     drawn = []
     for both.epoch in range(40):
         drawn += [both[index]["unconditional"] for index in range(3)]
     assert 30 < sum(drawn) < 90, "the two tasks are drawn evenly"
-    assert all(CodeDataset(CODES, tokenizer, 32, CF.spans, tasks="codegen")[i]["unconditional"] for i in range(3))
+    assert all(CodeDataset(CODES, tokenizer, 128, 32, CF.spans, tasks="codegen")[i]["unconditional"] for i in range(3))
     with pytest.raises(ValueError, match="both, codegen, cpd"):
-        CodeDataset(CODES, tokenizer, 32, CF.spans, tasks="mlm")
+        CodeDataset(CODES, tokenizer, 128, 32, CF.spans, tasks="mlm")
 
 
 def test_too_long_rows_are_left_out_and_counted(tokenizer):
-    rows = [{"nl": "a", "code": "Top(1)"}, {"nl": "b " * 300, "code": "Top(1)"}, {"nl": "c", "code": "TextEquals(" + "x y " * 40 + ")"}]
+    rows = [
+        {"nl": "a", "code": "Top(1)"},
+        {"nl": "b " * 300, "code": "Top(1)"},
+        {"nl": "c", "code": "TextEquals(" + "x y " * 40 + ")"},
+    ]
     dataset = PairDataset(rows, tokenizer, 128, 32)
     assert (len(dataset), dataset.num_too_long) == (1, 2)
 
@@ -122,22 +126,25 @@ def test_batches_cover_every_example_and_repeat():
         sampler.set_epoch(epoch)
         seen |= {index for batch in sampler for index in batch}
     assert len(seen) == 1003
+    grouped = LengthBatchSampler(lengths, 8, [16, 32], multiple_of=4)
+    assert len(list(grouped)) == len(grouped) == 124
     with pytest.raises(ValueError, match="do not fill"):
         LengthBatchSampler(lengths[:3], 8, [32])
 
 
 def test_collator_pads_sources_and_canvases():
     examples = [{"source": [5] * n, "target": [7] * 3 + [2], "unconditional": n == 9} for n in (4, 9)]
-    batch = Collator(0, [16, 32])(examples)
+    batch = Collator(0, [16, 32], 128)(examples)
     assert batch["input_ids"].shape == (2, 16) and batch["attention_mask"].sum(-1).tolist() == [4, 9]
     assert batch["labels"].shape[1] in (16, 32) and (batch["labels"] != 0).sum(-1).tolist() == [4, 4]
     assert batch["unconditional"].tolist() == [False, True]
     widths = set()
     for n in range(1, 20):
-        widths.add(Collator(0, [16, 32])([{**examples[0], "source": [n]}])["labels"].shape[1])
+        widths.add(Collator(0, [16, 32], 128)([{**examples[0], "source": [n]}])["labels"].shape[1])
     assert widths == {16, 32}
+    assert Collator(0, [32], 30)([{**examples[0], "source": [5] * 29}])["input_ids"].shape == (1, 30)
     long = [{**examples[0], "target": [7] * 20}]
-    assert torch.equal(Collator(0, [32])(long)["labels"], Collator(0, [16, 32])(long)["labels"])
+    assert torch.equal(Collator(0, [32], 128)(long)["labels"], Collator(0, [16, 32], 128)(long)["labels"])
 
 
 def test_the_benchmark_sample_is_read():
@@ -170,4 +177,9 @@ def test_damaged_files_name_the_line(tmp_path):
         list(read_jsonl(file))
     file.write_text('{"nl": "a"}\n')
     with pytest.raises(ValueError, match="needs `nl` and `code`"):
+        read_pairs(file, "cf")
+    with pytest.raises(ValueError, match="row 1: `code` must be text, got None"):
+        list(read_training_pairs(file))
+    file.write_text('{"nl": "a", "code": "what"}\n')
+    with pytest.raises(ValueError, match="no pair whose program is valid cf"):
         read_pairs(file, "cf")

@@ -30,6 +30,30 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
             yield row
 
 
+def read_training_pairs(path: str | Path) -> Iterator[dict]:
+    """
+    Rows of a JSON lines file that have an utterance `nl` and a program `code`, both text.
+
+    Raises:
+        ValueError: for a row without them; the message gives its number.
+        OSError: if the file cannot be read.
+    """
+    return _read_with(path, "nl", "code")
+
+
+def read_codes(path: str | Path) -> Iterator[str]:
+    """The programs of a JSON lines file. Raises like [`read_training_pairs`]."""
+    return (row["code"] for row in _read_with(path, "code"))
+
+
+def _read_with(path: str | Path, *keys: str) -> Iterator[dict]:
+    for number, row in enumerate(read_jsonl(path), start=1):
+        for key in keys:
+            if not isinstance(row.get(key), str):
+                raise ValueError(f"{path}, row {number}: `{key}` must be text, got {row.get(key)!r}")
+        yield row
+
+
 def read_pairs(path: str | Path, language: str) -> list[dict]:
     """
     (utterance, program) pairs in the project's format, from JSON lines or from the release's JSON
@@ -41,7 +65,7 @@ def read_pairs(path: str | Path, language: str) -> list[dict]:
         `list[dict]`: Rows `{"id", "nl", "code", "refs", "table"}`.
 
     Raises:
-        ValueError: for a row without utterance or program, or a damaged file.
+        ValueError: for a row without utterance or program, a damaged file, or one without a usable row.
     """
     is_valid, canonicalize = get_language(language).is_valid, get_language(language).canonicalize
     rows = []
@@ -51,7 +75,7 @@ def read_pairs(path: str | Path, language: str) -> list[dict]:
             raise ValueError(f"{path}, row {number}: a pair needs `nl` and `code`, its keys are {', '.join(row)}")
         if not is_valid(code):
             continue
-        golds = dict.fromkeys([code, *row.get("refs", [])])
+        golds = dict.fromkeys([code, *(row.get("refs") or [])])
         rows.append(
             {
                 "id": row.get("id", row.get("ID", number)),
@@ -61,6 +85,8 @@ def read_pairs(path: str | Path, language: str) -> list[dict]:
                 "table": _table(row),
             }
         )
+    if not rows:
+        raise ValueError(f"{path} holds no pair whose program is valid {language}")
     return rows
 
 

@@ -46,7 +46,7 @@ def table_columns(table: dict | None) -> list[tuple[str, list[str]]]:
     selected column `Value`, and a distractor) only the cells of the selected column mean anything.
 
     Raises:
-        ValueError: for a table without columns.
+        ValueError: for a table without columns, or with a row of more cells than columns.
     """
     if table is None:
         return []
@@ -54,6 +54,9 @@ def table_columns(table: dict | None) -> list[tuple[str, list[str]]]:
         raise ValueError('a table needs columns: {"columns": ["name", ...], "rows": [[cell, ...], ...]}')
     headers = ["" if header is None else str(header) for header in table["columns"]]
     rows = table.get("rows") or []
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) > len(headers):
+            raise ValueError(f"row {number} of the table must be a list of at most {len(headers)} cells")
     # Rows as short as their last filled cell are common in exports.
     cells = [["" if k >= len(row) or row[k] is None else str(row[k]) for row in rows] for k in range(len(headers))]
     if tuple(header.strip().lower() for header in headers[:2]) == PLACEHOLDER_HEADERS:

@@ -63,18 +63,21 @@ class CodeDataset(Dataset):
     Args:
         codes (`Sequence[str]`): Programs.
         tokenizer: Of the model.
+        max_source_length, max_target_length (`int`): Longer programs are left out and counted in `num_too_long`.
         spans (`Callable[[str], list[Span]]`): Of the language; programs without spans get the unconditional task.
         tasks (`str`): `"both"`, `"codegen"` or `"cpd"`.
         mask_ratio (`float`): See [`mask_code`].
+        seed (`int`): Of the tasks and the masks.
 
     Raises:
-        ValueError: for unknown `tasks`.
+        ValueError: for unknown `tasks`, or a tokenizer without `<extra_id_k>` tokens.
     """
 
     def __init__(
         self,
         codes: Sequence[str],
         tokenizer,
+        max_source_length: int,
         max_target_length: int,
         spans: Callable,
         tasks: str = "both",
@@ -84,12 +87,16 @@ class CodeDataset(Dataset):
         if tasks not in PRETRAIN_TASKS:
             raise ValueError(f"`tasks` must be one of {', '.join(PRETRAIN_TASKS)}, got {tasks!r}")
         targets = tokenizer(list(codes))["input_ids"]
-        fits = [len(target) <= max_target_length for target in targets]
+        fits = [len(target) <= min(max_target_length, max_source_length) for target in targets]
         self.examples = [(code, target) for code, target, fit in zip(codes, targets, fits) if fit]
         self.num_too_long = len(codes) - len(self.examples)
         self.tokenizer, self.spans, self.tasks, self.mask_ratio = tokenizer, spans, tasks, mask_ratio
-        self.sentinels = [i for k in range(100) if (i := tokenizer.convert_tokens_to_ids(f"<extra_id_{k}>")) is not None]
+        self.sentinels = [
+            i for k in range(100) if (i := tokenizer.convert_tokens_to_ids(f"<extra_id_{k}>")) is not None
+        ]
         self.sentinels = [i for i in self.sentinels if i != tokenizer.unk_token_id]
+        if not self.sentinels:
+            raise ValueError("masking code needs a tokenizer with <extra_id_0>, <extra_id_1>, ... tokens")
         self.seed, self.epoch = seed, 0
 
     def __len__(self) -> int:
@@ -111,7 +118,7 @@ class CodeDataset(Dataset):
         ids = []
         for piece in pieces:
             if isinstance(piece, int):
-                ids.append(self.sentinels[piece % len(self.sentinels)])
+                ids.append(self.sentinels[min(piece, len(self.sentinels) - 1)])  # names beyond that share the last one
             else:
                 ids += self.tokenizer(piece, add_special_tokens=False)["input_ids"]
         return [*ids, self.tokenizer.eos_token_id]
@@ -127,13 +134,24 @@ class LengthBatchSampler(Sampler):
         batch_size (`int`): Examples in each batch; what does not fill a batch is left out of an epoch.
         canvases (`Sequence[int]`): See [`Collator`].
         seed (`int`): Of the order.
+        multiple_of (`int`): Batches of an epoch are a multiple of this: processes times accumulated batches.
+
+    Raises:
+        ValueError: if the examples do not fill one such group of batches.
     """
 
-    def __init__(self, lengths: Sequence[tuple[int, int]], batch_size: int, canvases: Sequence[int], seed: int = 0):
-        if len(lengths) < batch_size:
-            raise ValueError(f"{len(lengths)} examples do not fill a batch of {batch_size}")
+    def __init__(
+        self,
+        lengths: Sequence[tuple[int, int]],
+        batch_size: int,
+        canvases: Sequence[int],
+        seed: int = 0,
+        multiple_of: int = 1,
+    ):
+        if len(lengths) < batch_size * multiple_of:
+            raise ValueError(f"{len(lengths)} examples do not fill {multiple_of} batch(es) of {batch_size}")
         self.keys = [(min(c for c in canvases if c >= target), source) for source, target in lengths]
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.batch_size, self.multiple_of, self.seed, self.epoch = batch_size, multiple_of, seed, 0
         self.drop_last = True
 
     def set_epoch(self, epoch: int):
@@ -141,7 +159,7 @@ class LengthBatchSampler(Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.keys) // self.batch_size
+        return len(self.keys) // (self.batch_size * self.multiple_of) * self.multiple_of
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = random.Random(f"{self.seed} {self.epoch}")
@@ -166,13 +184,15 @@ class Collator:
             Canvas sizes in tokens, the largest of which is what the model samples on. Of those that hold the batch,
             the smallest is used every other time and the largest otherwise: short programs must also be learned on
             a long canvas, but most of the time that would be work on padding.
+        max_source_length (`int`): Longest source, in tokens.
     """
 
-    def __init__(self, pad_token_id: int, canvases: Sequence[int]):
-        self.pad_token_id, self.canvases = pad_token_id, sorted(canvases)
+    def __init__(self, pad_token_id: int, canvases: Sequence[int], max_source_length: int):
+        self.pad_token_id, self.canvases, self.max_source_length = pad_token_id, sorted(canvases), max_source_length
 
     def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
         width = -(-max(len(example["source"]) for example in examples) // 8) * 8
+        width = min(width, self.max_source_length)
         longest = max(len(example["target"]) for example in examples)
         # A coin that needs no state to be resumed: the content of the batch itself.
         coin = random.Random(str(examples[0]["source"])).random() < 0.5

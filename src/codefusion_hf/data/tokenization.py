@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import PreTrainedTokenizerFast
 
 
@@ -23,7 +33,7 @@ def train_tokenizer(
 
     - every text starts with a space, and a space follows opening brackets, quotes, currency and comparison signs;
     - digits stand alone, and the thousands commas of a number are dropped;
-    - typographic quotes, dashes and spaces become the ASCII ones.
+    - typographic quotes, dashes and spaces become the ASCII ones, and final punctuation is dropped.
 
     Args:
         texts (`Iterable[str]`): Training corpus.
@@ -51,6 +61,7 @@ def train_tokenizer(
         (Regex(r"(?<!\w)'|'(?!\w)"), " ' "),
         (Regex('"'), ' " '),
         (Regex(r"(?<=\w)(?=[<>=])"), " "),
+        (Regex(r"[.!?…\s]+$"), ""),
         (Regex(r"(?<=[(\[{$€£¥₹=<>])(?=[^\s])"), " "),
     ]
     steps = [normalizers.NFC(), *(normalizers.Replace(*pair) for pair in replace)]

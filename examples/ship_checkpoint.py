@@ -1,0 +1,33 @@
+"""
+Puts a trained model into the package, as `checkpoint_path(NAME)` will find it (fp16 on disk):
+
+    python examples/ship_checkpoint.py --source runs/finetuned --name cf --num_inference_steps 10
+"""
+
+import argparse
+from pathlib import Path
+
+from transformers import AutoModel, AutoTokenizer
+
+import codefusion_hf
+from codefusion_hf.hub import save_for_release
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", required=True, help="Folder that run_finetune.py wrote.")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--num_inference_steps", type=int, help="The model's default from now on.")
+    args = parser.parse_args()
+
+    model, tokenizer = AutoModel.from_pretrained(args.source), AutoTokenizer.from_pretrained(args.source)
+    if args.num_inference_steps:
+        model.generation_config.num_inference_steps = args.num_inference_steps
+    target = Path(codefusion_hf.__file__).parent / "checkpoints" / args.name
+    save_for_release(model, tokenizer, target)
+    size = sum(file.stat().st_size for file in target.iterdir())
+    print(f"{size / 1e6:.1f} MB in {target}")
+
+
+if __name__ == "__main__":
+    main()
