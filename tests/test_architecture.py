@@ -15,7 +15,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Within ring 0 a file imports from files further left only.
 HUB_FILES = [
-    f"{part}_codefusion" for part in ("configuration", "scheduling", "loss", "generation", "modeling", "pipeline")
+    f"{part}_codefusion"
+    for part in ("configuration", "scheduling", "loss", "layers", "generation", "modeling", "pipeline")
 ]
 RINGS = {name: 0 for name in HUB_FILES} | {
     "languages": 1,

@@ -62,8 +62,11 @@ def test_remote_code_equals_the_package(remote_folder, tiny_cf, tmp_path):
     """Run where the package cannot be imported, with a clean module cache."""
     script = f"""
 import importlib.util, sys
-sys.meta_path.insert(0, type("Block", (), {{"find_spec": staticmethod(
-    lambda name, *rest: (_ for _ in ()).throw(ImportError(name)) if name.split(".")[0] == "codefusion_hf" else None)}}))
+class Block:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] == "codefusion_hf":
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
 import json
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained({str(remote_folder)!r}, trust_remote_code=True)

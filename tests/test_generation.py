@@ -87,6 +87,24 @@ def test_candidates_are_distinct_and_ranked(model, inputs):
     assert (out.sequences_scores <= 0).all()
 
 
+def test_more_can_be_asked_for_than_sampled(model, inputs):
+    out = model.generate(
+        **inputs,
+        num_candidates=2,
+        num_return_sequences=20,
+        seed=0,
+        return_dict_in_generate=True,
+        num_inference_steps=3,
+    )
+    sampled = trimmed(
+        model.generate(**inputs, num_candidates=2, num_return_sequences=1, seed=0, num_inference_steps=3)
+    )
+    for row, (scores, rows) in enumerate(zip(out.sequences_scores.view(8, 20), out.sequences.view(8, 20, -1))):
+        assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+        assert len({tuple(tokens) for tokens in rows.tolist()}) == 20
+        assert sampled[row] in trimmed(rows)
+
+
 def test_scores_are_mean_log_probabilities_up_to_the_end(model, inputs):
     out = model.generate(
         **inputs, seed=0, num_candidates=1, return_dict_in_generate=True, num_inference_steps=3, dedupe=False
@@ -241,7 +259,7 @@ def test_the_generation_config_survives_saving(model, tmp_path, inputs):
         ({"decode_with": "beam"}, "head, nearest"),
         ({"candidate_order": "random"}, "logprob, seed"),
         ({"eta": 2.0}, "between 0 and 1"),
-        ({"num_candidates": 2, "num_return_sequences": 3}, "at least `num_return_sequences`"),
+        ({"num_candidates": 2, "num_return_sequences": 3, "dedupe": False}, "at least `num_return_sequences`"),
         ({"max_length": 64}, "at most 32"),
         ({"denoising_state_interval": 0}, "at least 1"),
         ({"temperature": 0.7}, "no effect on diffusion"),

@@ -158,6 +158,23 @@ def test_the_head_can_point_at_utterance_tokens():
         assert probabilities[row][:, others].max() < 1e-6
 
 
+def test_the_pointer_can_follow_its_left_neighbour():
+    """A literal of several tokens is copied in one piece: each position points one token behind its neighbour's."""
+    copy = tiny_model().denoiser.copy
+    torch.nn.init.constant_(copy.follow.bias, 50.0)
+    memory = tiny_model().encode(batch()["input_ids"])
+    _, weights, context = copy(torch.randn(3, 6, 64), memory)
+    for step in range(1, 6):
+        moved = torch.nn.functional.pad(weights[:, step - 1, :-1], (1, 0))
+        assert (weights[:, step] >= moved - 1e-6).all()  # what falls off the end goes where it would have pointed
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 6))
+    torch.testing.assert_close(context, weights @ memory.hidden_states, atol=1e-5, rtol=1e-5)
+    torch.nn.init.constant_(copy.follow.bias, -50.0)
+    _, alone, _ = copy(torch.randn(3, 6, 64), memory)
+    torch.testing.assert_close(alone.sum(-1), torch.ones(3, 6))
+    assert not torch.allclose(alone[:, 1], alone[:, 0].roll(1, dims=-1))
+
+
 def test_unconditional_rows_see_noise_only():
     model, inputs = tiny_model(), batch()
     flags = torch.tensor([True, False, True])

@@ -75,7 +75,7 @@ def test_both_stages_and_exact_resume(tmp_path):
 
 
 def test_two_processes_train_one_model(tmp_path):
-    """Under torchrun, with gradient accumulation and bf16: the processes share the examples and agree on the weights."""
+    """Under torchrun, with gradient accumulation and bf16: the processes share the examples."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [
         str(ROOT / "examples" / "run_finetune.py"),

@@ -18,8 +18,8 @@ _LOSS_WEIGHTS = ("denoising_weight", "decoder_mse_weight", "decoder_ce_weight", 
 @strict
 class CodeFusionConfig(PreTrainedConfig):
     r"""
-    Configuration of [`CodeFusionForConditionalGeneration`]. The defaults are the recommended recipe at the paper's depth;
-    `examples/configs/paper.json` is the literal reading of the paper.
+    Configuration of [`CodeFusionForConditionalGeneration`]. The defaults are the recommended recipe at the paper's
+    depth; `examples/configs/paper.json` is the literal reading of the paper.
 
     Args:
         encoder_config (`dict` or `PreTrainedConfig`, *optional*):
@@ -50,7 +50,7 @@ class CodeFusionConfig(PreTrainedConfig):
             Pointer path from utterance tokens to program tokens, in the denoiser (a mixture in embedding space) and
             in the head (a mixture of distributions).
         tie_head_to_embedding (`bool`, defaults to `True`): The head scores against L instead of its own matrix.
-        uncond_noise_std (`float`, defaults to 1.0): Standard deviation of the Gaussian E_s of unconditional generation.
+        uncond_noise_std (`float`, defaults to 1.0): Standard deviation of the Gaussian E_s (unconditional generation).
         denoising_loss (`str`, defaults to `"sample"`), min_snr_gamma (`float`, *optional*):
             Space of the loss's first term, and the clamp of its weight in ε-space.
         denoising_weight, decoder_mse_weight, decoder_ce_weight (`float`, defaults to 1.0): The loss's three terms.

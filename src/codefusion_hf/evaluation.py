@@ -21,7 +21,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from . import checkpoint_path
 from .data.prompts import restore_case, source_text, table_columns
-from .generation_codefusion import MAX_CANDIDATES
+from .generation_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
 from .languages import get_language
 
 
@@ -139,8 +139,9 @@ def generate_candidates(
     settings = {"num_inference_steps": num_inference_steps, "sampler": sampler}
     settings = {name: value for name, value in settings.items() if value is not None}
 
-    # Twice as many are asked for: programs that differ only in spelling count once, and those that do not parse come last.
-    drawn = max(num_return_sequences, min(2 * num_return_sequences, MAX_CANDIDATES))
+    # More are asked for than sampled: programs that differ in spelling alone count once, and invalid ones come last.
+    drawn = max(num_return_sequences, min(8 * num_return_sequences, MAX_CANDIDATES))
+    settings["num_candidates"] = max(model.generation_config.num_candidates or MIN_CANDIDATES, num_return_sequences)
     candidates = []
     for start in range(0, len(examples), batch_size):
         batch = prompts[start : start + batch_size]
@@ -425,8 +426,8 @@ def match_scores(
         language (`str`): Of the programs; decides what "right" means ([`Language.matches`]).
 
     Returns:
-        `dict`: For each k `exact_k`, `match_k` and, if the language has it, `strict_k`; `valid_1` and `valid`, the share
-        of first and of all candidates that parse.
+        `dict`: For each k `exact_k`, `match_k` and, if the language has it, `strict_k`; `valid_1` and `valid`, the
+        share of first and of all candidates that parse.
 
     Raises:
         ValueError: without rows.

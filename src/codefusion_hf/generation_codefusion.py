@@ -50,16 +50,16 @@ class CodeFusionGenerationConfig(GenerationConfig):
         num_candidates (`int`, *optional*):
             Programs sampled per utterance, of which the best are returned. By default 10, or `num_return_sequences` if
             that is more, so that the first candidate does not depend on how many are asked for; without `dedupe`,
-            `num_return_sequences`.
+            `num_return_sequences`, and never less.
         max_length (`int`, *optional*): Size of the canvas in tokens (`config.max_target_length`).
         num_inference_steps (`int`, *optional*): Denoising steps, 1 to `config.num_diffusion_steps` (20).
         sampler (`str`, *optional*): `"dpmpp_2m"` (default), `"ddim"` or `"ddpm"`.
         timestep_spacing (`str`, *optional*): `"uniform"` (default) or `"logsnr"`.
         eta (`float`, *optional*): Stochasticity of `"ddim"`, 0 to 1 (0).
-        variance_type (`str`, *optional*): Of `"ddpm"`: `"fixed_small"` (default) or `"fixed_large"` (the paper's ancestors).
+        variance_type (`str`, *optional*): Of `"ddpm"`: `"fixed_small"` (default) or `"fixed_large"` (as in GENIE).
         decode_with (`str`, *optional*):
             `"head"` (default): decoder and head; `"nearest"`: nearest row of L, the paper's "grounding" ablation.
-        clamping (`bool`, *optional*): Replace x̂0 by its nearest rows of L at every step, the paper's ablation (`False`).
+        clamping (`bool`, *optional*): Replace x̂0 by its nearest rows of L at every step, an ablation (`False`).
         candidate_order (`str`, *optional*):
             `"logprob"` (default): by mean token log-probability; `"seed"`: as sampled, for figures like the paper's.
         dedupe (`bool`, *optional*):
@@ -135,9 +135,10 @@ class CodeFusionGenerationConfig(GenerationConfig):
             if (getattr(self, name) or 1) > MAX_CANDIDATES:
                 raise ValueError(f"`{name}` must be at most {MAX_CANDIDATES}, got {getattr(self, name)}")
         returned = self.num_return_sequences or 1
-        if self.num_candidates is not None and self.num_candidates < returned:
+        if self.num_candidates is not None and self.num_candidates < returned and self.dedupe is False:
             raise ValueError(
-                f"`num_candidates` ({self.num_candidates}) must be at least `num_return_sequences` ({returned})"
+                f"without `dedupe`, `num_candidates` ({self.num_candidates}) must be at least `num_return_sequences` "
+                f"({returned})"
             )
         if self.eta is not None and not 0 <= self.eta <= 1:
             raise ValueError(f"`eta` must be between 0 and 1, got {self.eta!r}")
@@ -196,12 +197,13 @@ class DiffusionGenerationMixin:
                 Tokenised utterances. Without them, programs are sampled unconditionally.
             attention_mask (`torch.Tensor` of shape `(batch_size, source_length)`, *optional*):
                 0 at padding; by default, wherever `input_ids` has the pad token.
-            unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): Rows sampled without their utterance.
+            unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*):
+                Rows that are sampled without their utterance.
             generation_config ([`CodeFusionGenerationConfig`], *optional*): Used instead of the model's own.
             seed (`int` or sequence of `batch_size` `int`, *optional*): One for all utterances, or one for each.
             generator (`torch.Generator`, *optional*): Alternative to `seed`: the seed is drawn from it.
             streamer (`BaseStreamer`, *optional*):
-                For one utterance: its `put_draft` (if it has one) receives the tokens after each step, `put` the result.
+                For one utterance: its `put_draft` (if any) receives the tokens after each step, `put` the result.
             callback_on_step_end (`Callable`, *optional*):
                 `callback(model, step, timestep, {"latents", "denoised"})` after each step, both
                 `(batch_size * num_candidates, length, latent_dim)`; a returned dict may replace either.
@@ -333,7 +335,7 @@ class DiffusionGenerationMixin:
             config.max_length = self.config.max_target_length
         if config.max_length > self.config.max_target_length:
             raise ValueError(
-                f"`max_length` ({config.max_length}) must be at most {self.config.max_target_length}, the model's canvas"
+                f"`max_length` ({config.max_length}) must be at most {self.config.max_target_length}, the canvas"
             )
         if config.num_candidates is None:
             config.num_candidates = max(MIN_CANDIDATES if config.dedupe else 1, config.num_return_sequences)

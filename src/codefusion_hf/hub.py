@@ -9,8 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 def save_for_release(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
     """
-    Saves a model at half its size: fp16 on disk, while the config asks for fp32, in which CPUs compute fast and a batch
-    equals its rows. `from_pretrained(folder, dtype=torch.bfloat16)` is faster where the processor knows that format.
+    Saves a model at half its size: fp16 on disk, while the config asks for fp32, which every CPU computes fast and in
+    which a batch equals its rows. `from_pretrained(folder, dtype=torch.bfloat16)` is faster on CPUs that know bf16.
 
     Args:
         model ([`CodeFusionForConditionalGeneration`]): Its weights are converted in place.

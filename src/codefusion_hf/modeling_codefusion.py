@@ -1,7 +1,5 @@
 """The CodeFusion model: encoder E, denoiser N, decoder D, head H and code embedding L (Singh et al., EMNLP 2023)."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +7,17 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModelForTextEncoding, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import ModelOutput
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_codefusion import CodeFusionConfig
 from .generation_codefusion import CodeFusionGenerationConfig, DiffusionGenerationMixin
+from .layers_codefusion import (
+    CodeFusionCopy,
+    CodeFusionMemory,
+    CodeFusionRMSNorm,
+    CodeFusionStack,
+    timestep_embedding,
+)
 from .loss_codefusion import codefusion_loss
 from .scheduling_codefusion import CodeFusionScheduler
 
@@ -44,239 +47,6 @@ class CodeFusionOutput(ModelOutput):
     encoder_last_hidden_state: torch.FloatTensor | None = None
 
 
-@dataclass
-class CodeFusionMemory:
-    """
-    What denoiser and decoder see of the utterance: computed once, used at every step.
-
-    Args:
-        hidden_states (`torch.FloatTensor` of shape `(batch_size, source_length, d_model)`): E_s.
-        mask (`torch.FloatTensor` of shape `(batch_size, 1, 1, source_length)`): Additive attention mask.
-        input_ids (`torch.LongTensor` of shape `(batch_size, source_length)`): Tokens that can be copied.
-        can_copy (`torch.BoolTensor` of shape `(batch_size, source_length)`): Positions the copy path may point at.
-        denoiser_key_values, decoder_key_values (`list[tuple[torch.Tensor, torch.Tensor]]`):
-            Cross-attention keys and values of each layer, each of shape `(batch_size, num_heads, source_length, head_dim)`.
-    """
-
-    hidden_states: torch.Tensor
-    mask: torch.Tensor
-    input_ids: torch.Tensor
-    can_copy: torch.Tensor
-    denoiser_key_values: list
-    decoder_key_values: list
-
-
-def eager_attention_forward(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **kwargs,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention as two matrix products; on CPU its backward pass is much faster than SDPA's. Shapes as in transformers."""
-    scores = torch.matmul(query, key.transpose(2, 3)) * scaling
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    weights = F.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    weights = F.dropout(weights, p=dropout, training=module.training)
-    return torch.matmul(weights, value).transpose(1, 2), weights
-
-
-class CodeFusionRMSNorm(nn.Module):
-    """T5's layer norm: no mean, no bias."""
-
-    def __init__(self, dim: int, eps: float = 1e-6):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.eps = eps
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """`(..., dim)` to `(..., dim)`."""
-        return F.rms_norm(hidden_states, hidden_states.shape[-1:], self.weight.to(hidden_states.dtype), self.eps)
-
-
-class CodeFusionAttention(nn.Module):
-    """Multi-head attention over the canvas, or over given keys and values."""
-
-    def __init__(self, config: CodeFusionConfig):
-        super().__init__()
-        self.config = config
-        self.head_dim = config.d_model // config.num_heads
-        self.scaling = self.head_dim**-0.5
-        self.is_causal = False
-        self.q_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.k_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.v_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.o_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-
-    def _split(self, states: torch.Tensor) -> torch.Tensor:
-        return states.view(*states.shape[:2], -1, self.head_dim).transpose(1, 2)
-
-    def key_values(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of `(batch_size, length, d_model)`, each `(batch_size, num_heads, length, head_dim)`."""
-        return self._split(self.k_proj(states)), self._split(self.v_proj(states))
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        key_values: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        """
-        Args:
-            hidden_states (`torch.FloatTensor` of shape `(rows, length, d_model)`).
-            attention_mask (`torch.FloatTensor`, *optional*): Additive, broadcastable to the scores.
-            key_values: For cross-attention. If they hold fewer rows than `hidden_states`, each serves a group of
-                consecutive rows (the candidates of one utterance), which are folded into the query axis.
-        """
-        shape = hidden_states.shape
-        if key_values is None:
-            key_values = self.key_values(hidden_states)
-        elif key_values[0].shape[0] != shape[0]:
-            hidden_states = hidden_states.reshape(key_values[0].shape[0], -1, shape[-1])
-        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
-        if attention_mask is not None:
-            attention_mask = attention_mask.to(hidden_states.dtype)
-        output, _ = attention(
-            self,
-            self._split(self.q_proj(hidden_states)),
-            *key_values,
-            attention_mask,
-            dropout=self.config.dropout if self.training else 0.0,
-            scaling=self.scaling,
-        )
-        return self.o_proj(output.reshape(shape))
-
-
-class CodeFusionLayer(GradientCheckpointingLayer):
-    """Pre-norm block: self-attention over the whole canvas, cross-attention to E_s, feed-forward."""
-
-    def __init__(self, config: CodeFusionConfig):
-        super().__init__()
-        self.self_attn = CodeFusionAttention(config)
-        self.cross_attn = CodeFusionAttention(config)
-        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=False)
-        self.self_attn_norm = CodeFusionRMSNorm(config.d_model)
-        self.cross_attn_norm = CodeFusionRMSNorm(config.d_model)
-        self.mlp_norm = CodeFusionRMSNorm(config.d_model)
-        self.act = F.relu if config.hidden_act == "relu" else F.gelu
-        self.dropout = config.dropout
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        position_bias: torch.Tensor,
-        memory_key_values: tuple[torch.Tensor, torch.Tensor],
-        memory_mask: torch.Tensor,
-    ) -> torch.Tensor:
-        """`(rows, length, d_model)` to the same shape; see [`CodeFusionAttention`] for rows against memory rows."""
-
-        def residual(update: torch.Tensor) -> torch.Tensor:
-            return hidden_states + F.dropout(update, self.dropout, self.training)
-
-        hidden_states = residual(self.self_attn(self.self_attn_norm(hidden_states), position_bias))
-        hidden_states = residual(self.cross_attn(self.cross_attn_norm(hidden_states), memory_mask, memory_key_values))
-        return residual(self.down_proj(self.act(self.up_proj(self.mlp_norm(hidden_states)))))
-
-
-class CodeFusionStack(nn.Module):
-    """Layers with learned absolute positions, one table of T5's relative positions, and a final norm."""
-
-    num_buckets = 32
-    max_distance = 128
-
-    def __init__(self, config: CodeFusionConfig, num_layers: int):
-        super().__init__()
-        self.positions = nn.Embedding(config.max_target_length, config.d_model)
-        self.relative_attention_bias = nn.Embedding(self.num_buckets, config.num_heads)
-        self.relative_attention_bias.init_std = 0.0
-        self.layers = nn.ModuleList([CodeFusionLayer(config) for _ in range(num_layers)])
-        self.norm = CodeFusionRMSNorm(config.d_model)
-
-    def key_values(self, memory: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Cross-attention keys and values of every layer for `(batch_size, source_length, d_model)`."""
-        return [layer.cross_attn.key_values(memory) for layer in self.layers]
-
-    def position_bias(self, length: int) -> torch.Tensor:
-        """T5's bidirectional relative bias, `(1, num_heads, length, length)` (transformers models/t5)."""
-        index = torch.arange(length, device=self.positions.weight.device)
-        offset = index[None, :] - index[:, None]
-        half = self.num_buckets // 2
-        exact = half // 2
-        distance = offset.abs()
-        log_ratio = torch.log(distance.clamp(min=1) / exact) / math.log(self.max_distance / exact)
-        far = (exact + (log_ratio * (half - exact)).long()).clamp(max=half - 1)
-        bucket = (offset > 0).long() * half + torch.where(distance < exact, distance, far)
-        return self.relative_attention_bias(bucket).permute(2, 0, 1)[None]
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        memory_key_values: list[tuple[torch.Tensor, torch.Tensor]],
-        memory_mask: torch.Tensor,
-    ) -> torch.Tensor:
-        """`(rows, length, d_model)` to the same shape."""
-        length = hidden_states.shape[1]
-        if length > self.positions.num_embeddings:
-            raise ValueError(
-                f"a canvas of {length} tokens is longer than `max_target_length` ({self.positions.num_embeddings})"
-            )
-        hidden_states = hidden_states + self.positions.weight[:length]
-        position_bias = self.position_bias(length)
-        for layer, key_values in zip(self.layers, memory_key_values):
-            hidden_states = layer(hidden_states, position_bias, key_values, memory_mask)
-        return self.norm(hidden_states)
-
-
-class CodeFusionCopy(nn.Module):
-    """
-    Pointer over the utterance's tokens with a gate: the probability of copying, and from where (See et al., 2017). Most
-    literals of a program stand in its utterance and nowhere in the training data.
-    """
-
-    def __init__(self, config: CodeFusionConfig):
-        super().__init__()
-        self.q_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.k_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.gate = nn.Linear(config.d_model, 1)
-        self.gate.init_std, self.gate.init_bias = 0.0, -1.0  # mostly generate at first
-        self.scaling = config.d_model**-0.5
-
-    def forward(self, hidden_states: torch.Tensor, memory: CodeFusionMemory) -> tuple[torch.Tensor, torch.Tensor]:
-        """
-        Args:
-            hidden_states (`torch.FloatTensor` of shape `(rows, length, d_model)`).
-
-        Returns:
-            The gate, `(rows, length, 1)`, and the pointer's weights, `(rows, length, source_length)`, in fp32. Rows
-            with nothing to copy from have a gate of zero.
-        """
-        rows, length, width = hidden_states.shape
-        group = rows // memory.hidden_states.shape[0]
-        query = self.q_proj(hidden_states).view(-1, group * length, width)
-        scores = torch.matmul(query, self.k_proj(memory.hidden_states).transpose(1, 2)).float() * self.scaling
-        can_copy = memory.can_copy[:, None]
-        scores = scores.masked_fill(~can_copy, torch.finfo(scores.dtype).min)
-        weights = F.softmax(scores, dim=-1).view(rows, length, -1)
-        allowed = can_copy.any(-1, keepdim=True).repeat_interleave(group, dim=0)
-        return torch.sigmoid(self.gate(hidden_states).float()) * allowed, weights
-
-
-def timestep_embedding(timesteps: torch.Tensor, dim: int, max_period: float = 10_000.0) -> torch.Tensor:
-    """Sinusoidal features of `(batch_size,)` timesteps in 0..1000, `(batch_size, dim)` (Diffusion-LM, nn.py)."""
-    frequencies = torch.exp(
-        -math.log(max_period) * torch.arange(dim // 2, device=timesteps.device, dtype=torch.float32) / (dim // 2)
-    )
-    angles = timesteps.float()[:, None] * frequencies
-    return F.pad(torch.cat([angles.cos(), angles.sin()], dim=-1), (0, dim % 2))
-
-
 class CodeFusionDenoiser(nn.Module):
     """N: predicts the clean embeddings x̂0 of the whole program from x_t, t and E_s (paper, section 3.1)."""
 
@@ -294,7 +64,11 @@ class CodeFusionDenoiser(nn.Module):
             self.self_cond_proj = nn.Linear(config.embedding_dim, config.d_model, bias=False)
             self.self_cond_proj.init_std = 0.0  # at the start self-conditioning changes nothing
         self.stack = CodeFusionStack(config, config.num_denoiser_layers)
-        self.copy = CodeFusionCopy(config) if config.copy_attention else None
+        self.copy = self.context_proj = None
+        if config.copy_attention:
+            self.copy = CodeFusionCopy(config)
+            self.context_proj = nn.Linear(config.d_model, config.d_model, bias=False)
+            self.context_proj.init_std = 0.0
 
     def forward(
         self,
@@ -323,15 +97,12 @@ class CodeFusionDenoiser(nn.Module):
                 torch.zeros_like(inputs) if previous is None else previous.to(inputs)
             )
         hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask)
-        denoised = self.out_proj(hidden)
-        if self.copy is not None:
-            gate, weights = self.copy(hidden, memory)
-            rows, length, source = weights.shape
-            pointed = torch.matmul(
-                weights.view(source_embeddings.shape[0], -1, source).to(source_embeddings.dtype), source_embeddings
-            ).view(rows, length, -1)
-            denoised = (1 - gate) * denoised + gate * pointed
-        return denoised
+        if self.copy is None:
+            return self.out_proj(hidden)
+        gate, weights, context = self.copy(hidden, memory)
+        flat = weights.view(source_embeddings.shape[0], -1, weights.shape[-1]).to(source_embeddings.dtype)
+        pointed = torch.matmul(flat, source_embeddings).view(*hidden.shape[:2], -1)
+        return (1 - gate) * self.out_proj(hidden + self.context_proj(context)) + gate * pointed
 
 
 class CodeFusionDecoder(nn.Module):
@@ -382,7 +153,7 @@ class CodeFusionHead(nn.Module):
         logits = logits.float()  # under autocast the products above come back in its dtype
         if self.copy is None:
             return logits
-        gate, weights = self.copy(hidden, memory)
+        gate, weights, _ = self.copy(hidden, memory)
         probabilities = (1 - gate) * F.softmax(logits, dim=-1)
         tokens = memory.input_ids.repeat_interleave(weights.shape[0] // memory.input_ids.shape[0], dim=0)
         tokens = tokens[:, None].expand(-1, weights.shape[1], -1)

@@ -84,7 +84,7 @@ def test_short_rows_are_padded():
         ("TextEquals(in progress)", "rows In Progress please", "TextEquals(In Progress)"),
         ("TextEquals(c[1], cancelled)", "the cancelled ones", "TextEquals(c[1], cancelled)"),
         ("TextEquals(c[1], open)", "nothing", "TextEquals(c[1], Open)"),
-        ("AND(TextContains(c[0], a-1), GreaterThan(c[4], 5))", "A-1 above 5", "AND(TextContains(c[0], A-1), GreaterThan(c[4], 5))"),
+        ("AND(TextContains(c[0], a-1), Top(c[4], 5))", "A-1 top 5", "AND(TextContains(c[0], A-1), Top(c[4], 5))"),
         ("TextContains(a - 1)", "has A-1", "TextContains(A-1)"),
         ("TextEquals(unknown)", "nothing", "TextEquals(unknown)"),
         ("Duplicates(c[0])", "C[0] duplicates", "Duplicates(c[0])"),

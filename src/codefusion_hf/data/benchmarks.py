@@ -57,8 +57,8 @@ def _read_with(path: str | Path, *keys: str) -> Iterator[dict]:
 def read_pairs(path: str | Path, language: str) -> list[dict]:
     """
     (utterance, program) pairs in the project's format, from JSON lines or from the release's JSON
-    (`{"train": [{"ID", "NL Utterance", "Code", "Data", "Labels"}]}`, microsoft/prose-benchmarks, CodeFusion/). Golds are
-    put in canonical form; rows whose gold is no program of the language are left out (three CF rows are JavaScript).
+    (`{"train": [{"ID", "NL Utterance", "Code", "Data", "Labels"}]}`, microsoft/prose-benchmarks, CodeFusion/). Golds
+    are put in canonical form; rows whose gold is no program of the language are left out.
     `Labels` are placeholders and are ignored.
 
     Returns:
