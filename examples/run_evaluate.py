@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--num_inference_steps", type=int)
     parser.add_argument("--sampler")
     parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16"))
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--output", help="JSON file for the results; predictions of each seed are put beside it.")
     args = parser.parse_args()
 

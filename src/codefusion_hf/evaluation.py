@@ -469,7 +469,8 @@ def wrong_literals(candidates: list[list[dict[str, Any]]], rows: list[dict[str, 
     for ranked, row in zip(candidates, rows):
         golds = [[text.casefold() for text in literals(gold)] for gold in row.get("refs") or [row["code"]]]
         text = row["nl"].casefold().replace(",", "")
-        if not any(literal in text for literal in golds[0]):
+        # As a word of its own: the 5 of "T4:T50" is not a literal.
+        if not any(re.search(rf"(?<!\w){re.escape(literal)}(?!\w)", text) for literal in golds[0] if literal):
             continue
         total += 1
         guess = [text.casefold() for text in literals(ranked[0]["code"])] if ranked else []

@@ -61,7 +61,7 @@ def train_tokenizer(
         (Regex(r"(?<!\w)'|'(?!\w)"), " ' "),
         (Regex('"'), ' " '),
         (Regex(r"(?<=\w)(?=[<>=])"), " "),
-        (Regex(r"[.!?…\s]+$"), ""),
+        (Regex(r"[.!?…][.!?…\s]*$"), ""),
         (Regex(r"(?<=[(\[{$€£¥₹=<>])(?=[^\s])"), " "),
     ]
     steps = [normalizers.NFC(), *(normalizers.Replace(*pair) for pair in replace)]
