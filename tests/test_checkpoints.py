@@ -51,7 +51,10 @@ def test_simple_sentences(cf):
 
 
 def test_columns_are_chosen_by_name(cf):
-    utterances = {"grade above 80": "GreaterThan(c[1], 80)", "status is open": "TextEquals(c[2], open)"}
+    utterances = {
+        "students with a grade above 90": "GreaterThan(c[1], 90)",
+        "show the open ones": "TextEquals(c[2], open)",
+    }
     candidates = generate_candidates(*cf, [{"nl": nl, "table": TABLE} for nl in utterances])
     assert [ranked[0]["code"] for ranked in candidates] == list(utterances.values())
 

@@ -27,6 +27,7 @@ _CHOICES = {
 }
 MAX_CANDIDATES = 1024
 MIN_CANDIDATES = 10
+CHOICES = 12  # tokens considered at a position where sampled programs do not suffice
 UNCONDITIONAL_LENGTH = 8  # training pads to a multiple of 8 tokens, so this is the shortest E_s it has seen
 # Parameters of the base class that mean something here; any other would be a silent no-op and is refused.
 _INHERITED = (
@@ -278,7 +279,7 @@ class DiffusionGenerationMixin:
 
         # 4. Decode: D and H once, or the nearest rows of L.
         _, scores = self._read_off(latents, memory, table, config)
-        top_scores, top_tokens = F.log_softmax(scores, dim=-1).topk(min(3, scores.shape[-1]), dim=-1)
+        top_scores, top_tokens = F.log_softmax(scores, dim=-1).topk(min(CHOICES, scores.shape[-1]), dim=-1)
 
         # 5. Rank.
         ranked = [
