@@ -2,7 +2,7 @@
 Fills a model card's template from a results file, so that no figure is typed by hand:
 
     python examples/render_card.py --template model_cards/cf.template.md --results model_cards/cf.results.json \
-        --model cf --commands model_cards/cf.commands.txt --training_pairs 338,460 --hours 2 \
+        --model cf --commands model_cards/cf.commands.txt --training_pairs 338,460 --hours 1.5 \
         --output model_cards/cf.md
 """
 
