@@ -25,7 +25,7 @@ def main():
     texts = [source_text(row["nl"], row.get("table")) for row in rows if row.get("nl")]
     texts += [row["code"] for row in rows]
     language = get_language(args.language)
-    tokenizer = train_tokenizer(texts, args.vocab_size, language.ATOMS, lowercase=language.IGNORES_CASE)
+    tokenizer = train_tokenizer(texts, args.vocab_size, language.ATOMS, lossless=not language.IGNORES_CASE)
     tokenizer.save_pretrained(args.output_dir)
     print(f"{len(tokenizer)} tokens, written to {args.output_dir}")
 

@@ -12,7 +12,7 @@ TEXTS = ["highlight rows that are in progress above 10", "TextEquals(in progress
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_tokenizer(TEXTS, 512, ATOMS, lowercase=True)
+    return train_tokenizer(TEXTS, 512, ATOMS, lossless=False)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,41 @@ def test_saved_tokenizer_is_the_same(tokenizer, tmp_path):
 def test_the_vocabulary_needs_room_for_bytes():
     with pytest.raises(ValueError, match="at least"):
         train_tokenizer(TEXTS, 256)
+
+
+@pytest.fixture(scope="module")
+def lossless():
+    texts = ["find all files named config.txt", "find . -name 'config.txt' | xargs rm", "print(x)"] * 5
+    return train_tokenizer(texts, 512)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "find . -type f -name '*.txt' -exec grep -l \"foo bar\" {} \\;",
+        'echo "a"  b\t\'c\'   # two spaces, a tab',
+        "def f(x):\n    if x:\n        return x['a']\n\n\n    return -1\n",
+        "  leading and trailing  ",
+        "ls | wc -l > /dev/null 2>&1",
+        "“quotes” – naïve 適 🙂 __init__ a-b--c",
+        "...",
+        "-",
+    ],
+)
+def test_lossless_texts_come_back_as_they_were(lossless, text):
+    assert lossless.decode(lossless(text)["input_ids"], skip_special_tokens=True) == text
+
+
+@pytest.mark.parametrize(
+    ("literal", "utterance", "program"),
+    [
+        ("config.txt", "find config.txt", "find . -name 'config.txt'"),
+        ("config.txt", 'files called "config.txt"', "cat /etc/config.txt"),
+        ("config", "the folder (config)", "cd $HOME/config"),
+    ],
+)
+def test_lossless_literals_are_the_same_tokens_on_both_sides(lossless, literal, utterance, program):
+    wanted = lossless(literal, add_special_tokens=False)["input_ids"]
+    for text in (utterance, program):
+        ids = lossless(text)["input_ids"]
+        assert any(ids[i : i + len(wanted)] == wanted for i in range(len(ids)))

@@ -16,10 +16,14 @@ from .synthesis_conditions import _call, _Condition, _logic, _plural, _text_rule
 from .synthesis_lexicon import BANK
 from .synthesis_swap import swap_literals
 from .synthesis_tables import _FIRST_LITERAL, NUMERIC, _tokens, _usable
-from .synthesis_unnamed import UnnamedSampler
+from .synthesis_terse import TerseSampler
 
 
 __all__ = ["CFSynthesizer", "swap_literals"]
+
+TERSE_SHARE = 0.4  # of the draws: fragments that name a column in a word or by a value
+_TEXT_LITERAL = re.compile(r"Text\w+\(([^()]+)\)")
+_RELATIVE_DATE = re.compile(r"\d{4}-\d\d-\d\d|day\(|Days\(|Week\(|Month\(|Tomorrow")
 
 _SIGNS = {
     "GreaterThan": ">",
@@ -75,7 +79,7 @@ class CFSynthesizer:
         return _Sampler(rng or self.generator, self.corpus_texts, self.corpus_numbers).sample()
 
 
-class _Sampler(UnnamedSampler):
+class _Sampler(TerseSampler):
     """Puts conditions into sentences."""
 
     def say(self, condition: _Condition) -> str:
@@ -134,15 +138,25 @@ class _Sampler(UnnamedSampler):
 
     def sample(self) -> dict:
         """See [`CFSynthesizer.sample`]."""
-        draw = self.rng.random()
         table: dict | None = None
+        if self.chance(TERSE_SHARE):
+            for _ in range(8):
+                self.literals = []
+                self.draw_table()
+                self.referenced = self.rng.random() >= 0.1
+                pair = self.terse()
+                if pair is not None:
+                    nl, code = pair
+                    return {"nl": self.finish(nl), "code": code, "table": self.table() if self.referenced else None}
+            self.literals, self.columns, self.referenced = [], [], True
+        draw = self.rng.random()
         if draw < 0.13:
             if self.chance(0.3):
                 self.draw_table()
                 table = self.table()
             nl, code = self._no_column()
-            if table and any(_last_argument(code) in value.lower() for row in table["rows"] for value in row):
-                table = None  # a literal that stands in the table would tell a column
+            if table and self._tells_column(nl, code):
+                table = None
         elif draw < 0.19:
             nl, code = self._benchmark_like()
             if self.chance(0.2):
@@ -168,6 +182,22 @@ class _Sampler(UnnamedSampler):
             nl, code = pair
             table = self.table() if self.referenced else None
         return {"nl": self.finish(nl), "code": code, "table": table}
+
+    def _tells_column(self, nl: str, code: str) -> bool:
+        """Whether words or literals of a rule without a column would still tell a column of the table."""
+        words = {word.rstrip("s") for word in _tokens(nl)}
+        texts = [text.lower() for text in _TEXT_LITERAL.findall(code)]
+        dated = _RELATIVE_DATE.search(code) is not None
+        for cells in self.columns:
+            if any(word.rstrip("s") in words for word in _tokens(cells.header) if len(word) > 3):
+                return True
+            if any({word.rstrip("s") for word in _tokens(text)} <= words for text in cells.known):
+                return True
+            if dated and cells.concept.kind == "date" or "%" in code and cells.concept.kind == "pct":
+                return True
+            if any(text in value.lower() for text in texts for value in cells.values):
+                return True
+        return False
 
     def _kind(self, index: int) -> str:
         kind = self.columns[index].concept.kind
@@ -500,11 +530,6 @@ class _Sampler(UnnamedSampler):
             )
         )
         return " ".join(words)
-
-
-def _last_argument(code: str) -> str:
-    """The literal of a text rule in lower case; a character that no table holds for other rules."""
-    return code.rpartition("(")[2].rstrip(")").lower() if "Text" in code else "\0"
 
 
 def _corpus_literals(rules: list[str]) -> tuple[list[str], list[str]]:
