@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from transformers import AutoModel, AutoTokenizer, GenerationConfig, TextDiffusionStreamer
 
 from codefusion_hf import CodeFusionGenerationConfig, CodeFusionScheduler
+from codefusion_hf.generation_codefusion import _CandidateNoise
+from codefusion_hf.ranking_codefusion import cut
 
 
 UTTERANCES = [
@@ -163,6 +165,49 @@ def test_clamping_and_nearest_decoding(model, inputs):
         assert expected[: len(row)] == row
 
 
+def test_revisions_start_from_whole_programs(model, inputs):
+    settings = {"seed": 0, "num_inference_steps": 3, "num_candidates": 2, "num_return_sequences": 2, "dedupe": False}
+    settings |= {"candidate_order": "seed", "return_dict_in_generate": True}
+    seen = []
+
+    def keep(m, step, timestep, tensors):
+        seen.append((step, timestep, tensors["latents"].clone(), tensors["denoised"].clone()))
+
+    draft = model.generate(**inputs, output_denoising_states=True, **settings)
+    revised = model.generate(
+        **inputs,
+        num_revisions=2,
+        revision_strength=0.5,
+        output_denoising_states=True,
+        callback_on_step_end=keep,
+        **settings,
+    )
+    assert (
+        [timestep for _, timestep, _, _ in seen] == revised.denoising_timesteps.tolist() == [1199, 799, 399, 599, 599]
+    )
+    assert revised.denoising_states[:3].equal(draft.denoising_states)
+    # What a revision denoises is a program's tokens, noised with the candidate's own noise.
+    with torch.no_grad():
+        memory = model.encode(inputs["input_ids"], inputs["attention_mask"])
+        tokens = model.decode(seen[2][2], memory)[1].argmax(-1)
+        tokens = cut(tokens, model.config.pad_token_id, model.config.eos_token_id, keep_eos=True)
+        noise = _CandidateNoise([0] * 8, 2, seen[2][2].shape[1:], "cpu")
+        noise.draw()  # x_T
+        noisy = model.scheduler.add_noise(
+            F.embedding(tokens, model.embedding_table()), noise.draw(), torch.full((16,), 599)
+        )
+        expected = model.denoise(noisy, torch.full((16,), 599), memory)
+    torch.testing.assert_close(seen[3][2], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_revised_batches_equal_singles(model, inputs):
+    settings = {"seed": 3, "num_inference_steps": 2, "num_revisions": 2, "num_return_sequences": 3}
+    together = trimmed(model.generate(**inputs, **settings))
+    for row in range(len(inputs["input_ids"])):
+        single = {name: values[row : row + 1] for name, values in inputs.items()}
+        assert trimmed(model.generate(**single, **settings)) == together[3 * row : 3 * row + 3]
+
+
 def test_callback_sees_every_step_and_may_replace_the_latents(model, inputs):
     steps = []
 
@@ -261,6 +306,8 @@ def test_the_generation_config_survives_saving(model, tmp_path, inputs):
         ({"eta": 2.0}, "between 0 and 1"),
         ({"num_candidates": 2, "num_return_sequences": 3, "dedupe": False}, "at least `num_return_sequences`"),
         ({"max_length": 64}, "at most 32"),
+        ({"num_revisions": -1}, "at least 0"),
+        ({"revision_strength": 0.0}, "above 0 and at most 1"),
         ({"denoising_state_interval": 0}, "at least 1"),
         ({"temperature": 0.7}, "no effect on diffusion"),
         ({"guidance_scale": 3.0}, "no effect on diffusion"),

@@ -13,6 +13,7 @@ from transformers.generation.streamers import BaseStreamer
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils import logging
 
+from .ranking_codefusion import CHOICES, cut, rank
 from .scheduling_codefusion import SAMPLERS, TIMESTEP_SPACINGS, VARIANCE_TYPES, CodeFusionScheduler
 
 
@@ -27,7 +28,6 @@ _CHOICES = {
 }
 MAX_CANDIDATES = 1024
 MIN_CANDIDATES = 10
-CHOICES = 12  # tokens considered at a position where sampled programs do not suffice
 UNCONDITIONAL_LENGTH = 8  # training pads to a multiple of 8 tokens, so this is the shortest E_s it has seen
 # Parameters of the base class that mean something here; any other would be a silent no-op and is refused.
 _INHERITED = (
@@ -61,6 +61,11 @@ class CodeFusionGenerationConfig(GenerationConfig):
         decode_with (`str`, *optional*):
             `"head"` (default): decoder and head; `"nearest"`: nearest row of L, the paper's "grounding" ablation.
         clamping (`bool`, *optional*): Replace x̂0 by its nearest rows of L at every step, an ablation (`False`).
+        num_revisions (`int`, *optional*):
+            How often the finished program is noised again and denoised in one step (0). A revision starts from whole
+            tokens instead of a blend of several programs: positions that contradict each other get a second look.
+        revision_strength (`float`, *optional*):
+            How far back a revision goes, above 0 (keeps all) to 1 (pure noise), as a fraction of the schedule (0.8).
         candidate_order (`str`, *optional*):
             `"logprob"` (default): by mean token log-probability; `"seed"`: as sampled, for figures like the paper's.
         dedupe (`bool`, *optional*):
@@ -82,6 +87,8 @@ class CodeFusionGenerationConfig(GenerationConfig):
         "variance_type",
         "decode_with",
         "clamping",
+        "num_revisions",
+        "revision_strength",
         "candidate_order",
         "dedupe",
         "output_denoising_states",
@@ -114,6 +121,8 @@ class CodeFusionGenerationConfig(GenerationConfig):
             "variance_type": "fixed_small",
             "decode_with": "head",
             "clamping": False,
+            "num_revisions": 0,
+            "revision_strength": 0.8,
             "candidate_order": "logprob",
             "dedupe": True,
             "output_denoising_states": False,
@@ -130,6 +139,11 @@ class CodeFusionGenerationConfig(GenerationConfig):
             value = getattr(self, name, None)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f"`{name}` must be an integer of at least 1, got {value!r}")
+        revisions, strength = self.num_revisions, self.revision_strength
+        if revisions is not None and (not isinstance(revisions, int) or isinstance(revisions, bool) or revisions < 0):
+            raise ValueError(f"`num_revisions` must be an integer of at least 0, got {revisions!r}")
+        if strength is not None and not 0 < strength <= 1:
+            raise ValueError(f"`revision_strength` must be above 0 and at most 1, got {strength!r}")
         if self.denoising_state_interval is not None and self.denoising_state_interval < 1:
             raise ValueError(f"`denoising_state_interval` must be at least 1, got {self.denoising_state_interval}")
         for name in ("num_return_sequences", "num_candidates"):
@@ -188,7 +202,7 @@ class DiffusionGenerationMixin:
         **kwargs,
     ) -> torch.LongTensor | CodeFusionGenerationOutput:
         r"""
-        Samples programs for utterances: 1. encode the utterance, 2. draw x_T, 3. denoise, 4. decode, 5. rank.
+        Samples programs for utterances: 1. encode the utterance, 2. draw x_T, 3. denoise, revise, 4. decode, 5. rank.
 
         The noise of a candidate depends only on its utterance's seed and its own number, so neither the batch, nor its
         padding, nor the device changes a result.
@@ -254,23 +268,33 @@ class DiffusionGenerationMixin:
         noise = _CandidateNoise(seeds, num_candidates, (length, self.config.embedding_dim), device)
         latents = noise.draw()
 
-        # 3. Denoise. The state stays in fp32 whatever the model computes in.
+        # 3. Denoise, then revise. The state stays in fp32 whatever the model computes in.
+        grid = scheduler.timesteps.tolist()
+        revision = max(0, round(config.revision_strength * self.config.num_diffusion_steps) - 1)
         if streamer is not None:
             streamer.put(input_ids.new_empty(0).cpu())  # streamers may skip the first thing they get, the prompt
         denoised, states, state_timesteps = None, [], []
-        for step, timestep in enumerate(scheduler.timesteps.tolist()):
+        for step, timestep in enumerate(grid + [revision] * config.num_revisions):
             timesteps = torch.full((latents.shape[0],), timestep, device=device)
+            if step >= len(grid):
+                tokens = self._read_off(latents, memory, table, config)[1].argmax(-1)
+                tokens = cut(tokens, self.config.pad_token_id, self.config.eos_token_id, keep_eos=True)
+                latents, denoised = scheduler.add_noise(F.embedding(tokens, table), noise.draw(), timesteps), None
             denoised = self.denoise(latents, timesteps, memory, denoised, table)
             if config.clamping:
                 denoised = F.embedding(_nearest(denoised, table).argmax(-1), table)
-            latents = scheduler.step(denoised, timestep, latents, noise.draw() if scheduler.is_stochastic else None)
+            if step < len(grid):
+                fresh = noise.draw() if scheduler.is_stochastic else None
+                latents = scheduler.step(denoised, timestep, latents, fresh)
+            else:
+                latents = denoised
             if callback_on_step_end is not None:
                 latents, denoised = _call_back(callback_on_step_end, self, step, timestep, latents, denoised)
             show = streamer is not None and hasattr(streamer, "put_draft")
             keep = config.output_denoising_states and step % config.denoising_state_interval == 0
             if show or keep:
                 tokens = self._read_off(denoised, memory, table, config)[1].argmax(-1)
-                tokens = _cut(tokens, self.config.pad_token_id, self.config.eos_token_id)
+                tokens = cut(tokens, self.config.pad_token_id, self.config.eos_token_id)
             if show:
                 streamer.put_draft(tokens[0].cpu())
             if keep:
@@ -283,7 +307,7 @@ class DiffusionGenerationMixin:
 
         # 5. Rank.
         ranked = [
-            _rank(
+            rank(
                 top_tokens[start : start + num_candidates].cpu(),
                 top_scores[start : start + num_candidates].cpu(),
                 config,
@@ -423,71 +447,6 @@ def _call_back(callback, model, step, timestep, latents, denoised):
     if unknown:
         raise ValueError(f"`callback_on_step_end` may return latents and denoised, got {', '.join(sorted(unknown))}")
     return returned.get("latents", latents), returned.get("denoised", denoised)
-
-
-def _cut(tokens: torch.Tensor, pad: int, eos: int) -> torch.Tensor:
-    """Programs end at their first pad or `</s>`: everything behind becomes pad."""
-    ended = ((tokens == pad) | (tokens == eos)).cumsum(-1) > 0
-    return tokens.masked_fill(ended, pad)
-
-
-def _rank(
-    top_tokens: torch.Tensor, top_scores: torch.Tensor, config: CodeFusionGenerationConfig, pad: int, eos: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """
-    Args:
-        top_tokens, top_scores (`torch.Tensor` of shape `(num_candidates, length, choices)`): CPU.
-
-    Returns:
-        `num_return_sequences` token rows, their mean log-probabilities, and the candidates they stem from.
-    """
-    tokens = _cut(top_tokens[..., 0], pad, eos)
-    lengths = (tokens != pad).sum(-1)
-    positions = torch.arange(tokens.shape[1])
-    scored = positions < (lengths + 1).unsqueeze(-1)  # the token that ends the program counts
-    counts = scored.sum(-1)
-    scores = (top_scores[..., 0] * scored).sum(-1) / counts
-    order = range(len(tokens))
-    if config.candidate_order == "logprob":
-        order = torch.argsort(scores, descending=True, stable=True).tolist()
-
-    wanted = config.num_return_sequences
-    chosen: dict[tuple, tuple[float, int]] = {}
-    if not config.dedupe:
-        rows = list(order)[:wanted]
-        return tokens[rows], scores[rows], torch.tensor(rows)
-    for row in order:
-        chosen.setdefault(tuple(tokens[row].tolist()), (float(scores[row]), row))
-    picked = list(chosen.items())[:wanted]
-    if len(picked) < wanted:
-        picked += _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted - len(picked), (pad, eos))
-        if config.candidate_order == "logprob":
-            picked.sort(key=lambda candidate: -candidate[1][0])
-    while len(picked) < wanted:  # a vocabulary or canvas too small for that many distinct programs
-        picked.append(picked[-1])
-    sequences = torch.tensor([key for key, _ in picked])
-    return sequences, torch.tensor([s for _, (s, _) in picked]), torch.tensor([row for _, (_, row) in picked])
-
-
-def _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted: int, ends: tuple[int, int]) -> list:
-    """The `wanted` most probable programs that differ in one token from a picked one and from all of them."""
-    options = []
-    for key, (score, row) in picked:
-        for position in range(int((tokens[row] != ends[0]).sum())):
-            for choice in range(1, top_tokens.shape[-1]):
-                token = int(top_tokens[row, position, choice])
-                if token in ends:  # would cut the program short
-                    continue
-                loss = float(top_scores[row, position, choice] - top_scores[row, position, 0]) / int(counts[row])
-                options.append((score + loss, (*key[:position], token, *key[position + 1 :]), row))
-    seen, found = {key for key, _ in picked}, []
-    for score, key, row in sorted(options, key=lambda option: -option[0]):
-        if key not in seen:
-            seen.add(key)
-            found.append((key, (score, row)))
-        if len(found) == wanted:
-            break
-    return found
 
 
 __all__ = ["CodeFusionGenerationConfig", "CodeFusionGenerationOutput", "DiffusionGenerationMixin"]
