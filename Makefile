@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint
+.PHONY: help venv demo test test-oracle lint
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: $(STAMP)  ## create .venv with all that tests and examples need
 
@@ -24,6 +24,13 @@ demo: $(STAMP)  ## five conditional-formatting rules for one sentence
 # One thread per worker: the models are small, and workers that share cores only slow each other down.
 test: $(STAMP)  ## run the tests
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -q -n auto
+
+# Not part of `make test`: it needs LibreOffice (Debian's libreoffice-calc, 300 MB) and two minutes.
+test-oracle: $(STAMP)  ## compare the CF interpreter with LibreOffice, installed by apt if it is missing
+	@command -v soffice >/dev/null || { echo "soffice is missing: installing libreoffice-calc by apt"; \
+		[ "$$(id -u)" = 0 ] || SUDO=sudo; \
+		$$SUDO apt-get -q update && $$SUDO apt-get -q install -y --no-install-recommends libreoffice-calc; }
+	$(BIN)/python -m pytest -q -s -m oracle tests/oracle
 
 lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """
 Puts a trained model into the package, as `checkpoint_path(NAME)` will find it (fp16 on disk):
 
-    python examples/ship_checkpoint.py --source runs/finetuned --name cf --num_inference_steps 10
+    python examples/ship_checkpoint.py --source runs/finetuned --name cf --num_inference_steps 3 --num_revisions 2
 """
 
 import argparse
@@ -17,12 +17,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, help="Folder that run_finetune.py wrote.")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--num_inference_steps", type=int, help="The model's default from now on.")
+    parser.add_argument("--num_inference_steps", type=int, help="The model's default from now on, as the next two.")
+    parser.add_argument("--num_revisions", type=int)
+    parser.add_argument("--revision_strength", type=float)
     args = parser.parse_args()
 
     model, tokenizer = AutoModel.from_pretrained(args.source), AutoTokenizer.from_pretrained(args.source)
-    if args.num_inference_steps:
-        model.generation_config.num_inference_steps = args.num_inference_steps
+    for setting in ("num_inference_steps", "num_revisions", "revision_strength"):
+        if (value := getattr(args, setting)) is not None:
+            setattr(model.generation_config, setting, value)
+    model.generation_config.validate()
     target = Path(codefusion_hf.__file__).parent / "checkpoints" / args.name
     save_for_release(model, tokenizer, target)
     size = sum(file.stat().st_size for file in target.iterdir())

@@ -16,7 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Within ring 0 a file imports from files further left only.
 HUB_FILES = [
     f"{part}_codefusion"
-    for part in ("configuration", "scheduling", "loss", "layers", "generation", "modeling", "pipeline")
+    for part in ("configuration", "scheduling", "loss", "layers", "ranking", "generation", "modeling", "pipeline")
 ]
 RINGS = {name: 0 for name in HUB_FILES} | {
     "languages": 1,
@@ -24,6 +24,7 @@ RINGS = {name: 0 for name in HUB_FILES} | {
     "metrics": 2,
     "training": 3,
     "evaluation": 3,
+    "scoring": 3,
     "hub": 3,
     "cli": 4,
 }

@@ -15,6 +15,7 @@ _PUBLIC = {  # resolved on first use
     "CodeFusionPipeline": "pipeline_codefusion",
     "CodeFusionScheduler": "scheduling_codefusion",
     "DiffusionGenerationMixin": "generation_codefusion",
+    "load_metric": "metrics",
 }
 
 __all__ = ["available_checkpoints", "checkpoint_path", "register", *_PUBLIC]

@@ -105,6 +105,15 @@ def test_typed_constants(rule, cells, expected):
     assert highlighted(rule, cells) == expected
 
 
+def test_text_is_ordered_as_in_a_dictionary():
+    ordered = ["-", "(", "=", "$", "€", "2x", "a", "a b", "a-b", "a.b", "a1", "ab", "elan", "Élan", "em", "zz", "я"]
+    for index, text in enumerate(ordered):
+        assert highlighted(f"GreaterThan('{text}')", ordered) == ordered[index + 1 :]
+        assert highlighted(f"Equals('{text}')", [*ordered, "\x01", "a\t", f"{text}\x02"]) == [text]
+    long = "é" * 300
+    assert highlighted(f"LessThan('{long}b')", [f"{long}a", f"{long}b", f"{long}c"]) == [f"{long}a"]
+
+
 WORDS = ["Apple", "pineapple", "app*le", "5", "15", "", "#N/A", 5.0]
 
 
@@ -146,6 +155,8 @@ def test_text_rules(rule, expected):
         ("~", "a~b", True),
         ("~~", "a~b", True),
         ("~?", "what", False),
+        ("~a", "ab", True),
+        ("ti~de", "ti~de", False),  # as in Excel, which wants ti~~de
     ],
 )
 def test_wildcards(pattern, text, expected):

@@ -6,7 +6,7 @@ import importlib
 from typing import Any, NamedTuple, Protocol, cast
 
 
-LANGUAGES = ("cf",)
+LANGUAGES = ("bash", "cf", "python")
 
 
 class Span(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .. import Span
 from .interpreter import evaluate, read_table, selected_column
-from .matching import matches
+from .matching import Matcher, matches
 from .syntax import SIGNATURES, Column, Node, canonicalize, normalize, parse, rule_spans, unparse
 
 
@@ -26,6 +26,7 @@ __all__ = [
     "NAME",
     "SIGNATURES",
     "Column",
+    "Matcher",
     "Node",
     "canonicalize",
     "evaluate",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .syntax import Column, Node, parse
-from .values import Value, date_serial, read_cell, round_number
+from .values import Value, date_serial, read_cell, round_number, sort_key
 
 
 MAX_WORK = 2_000_000  # calls of the rule x rows of the table, and a quarter of the characters that a `?` has to scan
@@ -209,7 +209,10 @@ def _compare(name: str, cells: list[Value], operands: list[list[Value]]) -> Mask
 
 
 def _order(left: Value, right: Value) -> int | None:
-    """-1, 0 or 1 in Excel's order number < text < boolean, a blank being 0, "" or FALSE; `None` if one is an error."""
+    """
+    -1, 0 or 1 in Excel's order number < text < boolean, a blank being 0, "" or FALSE; `None` if one is an error. Text
+    has the order of a dictionary (`sort_key`), not of character codes.
+    """
     if left.kind == "error" or right.kind == "error":
         return None
     left_kind = left.kind if left.kind != "blank" else right.kind if right.kind != "blank" else "number"
@@ -218,6 +221,8 @@ def _order(left: Value, right: Value) -> int | None:
         return 1 if _ORDER[left_kind] > _ORDER[right_kind] else -1
     first = _ZERO[left_kind] if left.kind == "blank" else left.data
     second = _ZERO[right_kind] if right.kind == "blank" else right.data
+    if left_kind == "text" and first != second:
+        first, second = (sort_key(first), first), (sort_key(second), second)
     return (first > second) - (first < second)
 
 
@@ -260,13 +265,13 @@ _TEXT_RULES: dict[str, Callable[[Value, Value], bool | None]] = {
 def wildcard_matcher(pattern: str) -> Callable[[str], bool]:
     """
     Excel's SEARCH: whether `pattern` occurs anywhere in a text, `*` standing for any characters, `?` for one, `~` for
-    the literal next wildcard. Both must be case-folded. Linear per segment between stars: no backtracking, no `re`.
+    the literal next character. Both must be case-folded. Linear per segment between stars: no backtracking, no `re`.
     """
     segments: list[list[str | None]] = [[]]
     position = 0
     while position < len(pattern):
         char = pattern[position]
-        if char == "~" and pattern[position + 1 : position + 2] in ("*", "?", "~"):
+        if char == "~" and position + 1 < len(pattern):
             position += 1
             segments[-1].append(pattern[position])
         elif char == "*":

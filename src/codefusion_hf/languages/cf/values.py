@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import math
 import re
+import unicodedata
 from typing import Any, NamedTuple
 
 
@@ -19,6 +21,11 @@ _SLASH_DATE = re.compile(r"([0-9]{1,2})[-/]([0-9]{1,2})[-/]([0-9]{4})")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\.[0-9]+)?Z?")
 _CURRENCY = "$€£¥₹"
 _LONGEST_NUMBER = 64
+_SORTED_CHARACTERS = 256
+# Signs stand before digits, and digits before letters, in this order (Unicode's, CLDR root collation); control
+# characters come first. A sign becomes one of the characters 1 to 33, all below the digits.
+_SIGNS = {code: "\0" + chr(code) for code in range(32)}
+_SIGNS |= {ord(sign): chr(rank) for rank, sign in enumerate(" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$", start=1)}
 _EPOCH = datetime.date(1899, 12, 30)
 
 
@@ -93,6 +100,22 @@ def date_serial(day: datetime.date) -> int:
 def round_number(number: float) -> float:
     """Fifteen significant digits, the precision at which Excel compares (`144.69999999999999` is 144.7)."""
     return float(f"{number:.15g}")
+
+
+@functools.lru_cache(maxsize=8192)
+def sort_key(text: str) -> str:
+    """
+    What decides the order of two different case-folded texts, as in a dictionary: signs before digits before letters,
+    and accents last (`"elan" < "élan" < "em"`). Only the first 256 characters count; texts with equal keys differ in
+    accents or further right.
+    """
+    text = text[:_SORTED_CHARACTERS]
+    if text.isascii():
+        return text.translate(_SIGNS)
+    decomposed = unicodedata.normalize("NFD", text).translate(_SIGNS)
+    letters = (char for char in decomposed if not unicodedata.combining(char))
+    # character 34, between the other signs and the digits, goes before a sign beyond ASCII
+    return "".join(char if char.isascii() or char.isalnum() else chr(34) + char for char in letters)
 
 
 def _read_float(number: float) -> Value:
