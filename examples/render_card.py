@@ -16,19 +16,21 @@ import codefusion_hf
 
 
 ROWS = {
-    "execution match, top-1": "match_1",
-    "execution match, top-3": "match_3",
-    "execution match, top-5": "match_5",
-    "strict match, top-1": "strict_1",
-    "strict match, top-5": "strict_5",
-    "exact match, top-1": "exact_1",
-    "first rule valid": "valid_1",
-    "all candidates valid": "valid",
-    "wrong literals": "wrong_literals",
-    "same rule in lower case": "same_lower_case",
-    "same rule without final punctuation": "same_no_final_punctuation",
-    "same rule with final punctuation": "same_final_punctuation",
-    "same rule with typographic quotes": "same_typographic_quotes",
+    "execution match, top-1": ("cf_exec_match", "top_1"),
+    "execution match, top-3": ("cf_exec_match", "top_3"),
+    "execution match, top-5": ("cf_exec_match", "top_5"),
+    "strict match, top-1": ("cf_exec_match", "strict_top_1"),
+    "strict match, top-5": ("cf_exec_match", "strict_top_5"),
+    "exact match, top-1": ("code_exact_match_normalized", "top_1"),
+    "first rule valid": ("code_validity", "validity_top_1"),
+    "all candidates valid": ("code_validity", "validity"),
+    "wrong literals": ("wrong_literals", "top_1"),
+}
+SAME = {
+    "same rule in lower case": "lower_case",
+    "same rule without final punctuation": "no_final_punctuation",
+    "same rule with final punctuation": "final_punctuation",
+    "same rule with typographic quotes": "typographic_quotes",
 }
 
 
@@ -49,8 +51,11 @@ def main():
         parameters = sum(_size(weights.get_slice(name).get_shape()) for name in weights.keys())
     columns = list(results["data"].values())
     lines = []
-    for label, name in ROWS.items():
-        cells = [f"{column['mean'][name]:.1f} ± {column['sd'][name]:.1f}" for column in columns]
+    for label, (metric, name) in ROWS.items():
+        cells = [f"{100 * c['mean'][metric][name]:.1f} ± {100 * c['sd'][metric][name]:.1f}" for c in columns]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    for label, name in SAME.items():
+        cells = [f"{100 * column['same_first_candidate'][name]:.1f}" for column in columns]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     settings = results["settings"]
     config = json.loads((folder / "generation_config.json").read_text())

@@ -1,15 +1,18 @@
 """
-Scores a model on a file of (utterance, program) pairs, over several seeds:
+Evaluates a model on files of (utterance, program) pairs, over several seeds: predicts, then scores.
 
-    python examples/run_evaluate.py --model cf --data cf_val.jsonl --output results.json
+    python examples/run_evaluate.py --model cf --data cf_val.jsonl --output_dir evaluated
+    ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no \
+        --dynamo_backend no examples/run_evaluate.py ...    # the same in two processes on CPU
 
-Reported, in percent: exact and execution match of the first 1, 3 and 5 candidates, the strict match that also compares
-probe tables (CF), validity, wrongly copied literals, and how often the first candidate stays the same when the
-utterance is written in lower case, without its final punctuation, or with typographic quotes (first seed only).
+Written to the folder: predictions of each file and seed, `results.json` (scores as fractions: mean, standard deviation
+and each seed; settings, versions, data hashes) and `results.md`, tables in per cent with the paper's numbers beside
+ours. Besides the language's scores: how often the first candidate stays the same when the utterance is written in
+lower case, without its final punctuation, or with typographic quotes (first seed only). Run the same command again
+after an interruption, with any number of processes, and it goes on where it stopped.
 """
 
 import argparse
-import hashlib
 import json
 import platform
 import statistics
@@ -18,14 +21,17 @@ import time
 from pathlib import Path
 
 import torch
-import transformers
+from accelerate import Accelerator
 
-import codefusion_hf
-from codefusion_hf.data.benchmarks import read_pairs
-from codefusion_hf.evaluation import generate_candidates, load, match_scores, wrong_literals
+from codefusion_hf import evaluation, scoring
+from codefusion_hf.data.benchmarks import read_benchmark
+from codefusion_hf.data.leakage import sha256
 from codefusion_hf.languages import get_language
+from codefusion_hf.training import check_world_size
 
 
+PAPER = json.loads((Path(__file__).parent / "paper_results.json").read_text(encoding="utf-8"))
+MAIN_SCORE = {"cf": "cf_exec_match", "bash": "bash_template_match", "python": "code_bertscore"}
 VARIANTS = {
     "lower_case": str.lower,
     "no_final_punctuation": lambda nl: nl.rstrip().rstrip(".!?"),
@@ -38,81 +44,200 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="A shipped model or a folder.")
     parser.add_argument("--data", required=True, nargs="+", help="JSON lines, or the release's JSON.")
+    parser.add_argument("--output_dir", required=True, help="New, or that of an interrupted run.")
+    parser.add_argument("--train_file", nargs="+", default=[], help="Its training data: adds clean scores.")
+    parser.add_argument("--encoder", help="Folder or Hub id of an encoder: adds CodeBERTScore.")
+    parser.add_argument("--num_layers", type=int, help="Of that encoder.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--num_return_sequences", type=int, default=5)
     parser.add_argument("--num_inference_steps", type=int)
     parser.add_argument("--sampler")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--output", help="JSON file for the results; predictions of each seed are put beside it.")
     args = parser.parse_args()
 
-    model, tokenizer = load(args.model)
-    model = model.to(getattr(torch, args.dtype))
+    accelerator = Accelerator()
+    check_world_size(accelerator)
+    files = {Path(path).stem: Path(path) for path in args.data}
+    if len(files) < len(args.data) or len(set(args.seeds)) < len(args.seeds):
+        raise ValueError("the files of --data need different names, and --seeds different numbers")
+    output = Path(args.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+
+    model, tokenizer = evaluation.load(args.model)
+    model = model.to(accelerator.device, getattr(torch, args.dtype))
     language = model.config.language
-    results = {
-        "model": args.model,
-        "settings": {k: v for k, v in vars(args).items() if k not in ("model", "data", "output")},
-        "versions": {
-            "codefusion_hf": codefusion_hf.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        },
-        "data": {},
-    }
+    if language is None:
+        raise ValueError(f"the model {args.model} names no language in its config.json")
     settings = {
         "num_return_sequences": args.num_return_sequences,
         "num_inference_steps": args.num_inference_steps,
         "sampler": args.sampler,
         "batch_size": args.batch_size,
     }
-    for path in map(Path, args.data):
-        rows = read_pairs(path, language)
+
+    # What to predict: the file's name, the variant of the utterances and the seed, with the rows.
+    data = {name: read_benchmark(path) for name, path in files.items()}
+    tasks = {(name, "", seed): rows for name, rows in data.items() for seed in args.seeds}
+    for name, rows in data.items():
+        for variant, change in VARIANTS.items():
+            changed = [{**row, "nl": change(row["nl"]) or row["nl"]} for row in rows]
+            tasks[name, variant, args.seeds[0]] = changed
+    for (name, variant, _), rows in tasks.items():  # before the first is predicted: that may take hours
+        try:
+            evaluation.check_examples(model, tokenizer, rows)
+        except ValueError as error:
+            raise ValueError(f"{files[name]}, {variant and variant + ', '}{error}") from None
+
+    predictions, seconds = {}, {}
+    for key, rows in tasks.items():
+        path = output / f"{'.'.join(filter(None, key[:2]))}.seed{key[2]}.jsonl"
+        started = time.perf_counter()
+        new = evaluation.predict_rows(model, tokenizer, rows, path, seed=key[2], accelerator=accelerator, **settings)
+        # Not known for rows that an interrupted run left.
+        seconds[key] = round((time.perf_counter() - started) / len(rows), 4) if new == len(rows) else None
+        accelerator.wait_for_everyone()
+        predictions[key] = scoring.join(scoring.read_predictions(path), rows)
+    if not accelerator.is_main_process:
+        return
+
+    results = {
+        "model": args.model,
+        "language": language,
+        "weights": evaluation.weights_digest(model),
+        "settings": {**settings, "seeds": args.seeds, "dtype": args.dtype},
+        "versions": {
+            **scoring.versions(),
+            "torch": torch.__version__,
+            "machine": f"{platform.machine()}, {accelerator.num_processes} x {torch.get_num_threads()} threads",
+        },
+        "data": {},
+    }
+    for name, rows in data.items():
+        normalize, same = get_language(language).normalize, {}
+        for variant in VARIANTS:
+            pairs = zip(predictions[name, "", args.seeds[0]], predictions[name, variant, args.seeds[0]])
+            same[variant] = sum(normalize((a or [""])[0]) == normalize((b or [""])[0]) for a, b in pairs) / len(rows)
         runs = []
         for seed in args.seeds:
-            started = time.perf_counter()
-            candidates = generate_candidates(model, tokenizer, rows, seed=seed, **settings)
-            scores = match_scores(candidates, rows, language)
-            scores["seconds_per_row"] = round((time.perf_counter() - started) / len(rows), 4)
-            scores["wrong_literals"] = wrong_literals(candidates, rows, language)
-            for name, change in VARIANTS.items() if seed == args.seeds[0] else ():
-                changed = [{**row, "nl": change(row["nl"])} for row in rows]
-                again = generate_candidates(model, tokenizer, changed, seed=seed, **settings)
-                normalize = get_language(language).normalize
-                same = sum(normalize(a[0]["code"]) == normalize(b[0]["code"]) for a, b in zip(candidates, again))
-                scores[f"same_{name}"] = round(100 * same / len(rows), 2)
-            runs.append(scores)
-            if args.output:
-                save_predictions(Path(args.output).with_suffix(f".{path.stem}.seed{seed}.jsonl"), rows, candidates)
-        results["data"][path.stem] = {
+            key = (name, "", seed)
+            scored = scoring.full_and_clean(
+                predictions[key], rows, language, args.train_file, args.encoder, args.num_layers
+            )
+            runs.append({"seed": seed, "seconds_per_row": seconds[key], **scored})
+        results["data"][name] = entry = {
+            "file": files[name].name,
+            "sha256": sha256(files[name]),
             "rows": len(rows),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest()[:16],
-            "mean": {name: round(statistics.mean(values), 2) for name, values in collected(runs).items()},
-            "sd": {name: round(statistics.pstdev(values), 2) for name, values in collected(runs).items()},
+            **summary([run["scores"] for run in runs]),
+            "same_first_candidate": same,
             "runs": runs,
         }
-        print(f"\n{path.name}: {len(rows)} rows, {len(runs)} seeds")
-        for name, mean in results["data"][path.stem]["mean"].items():
-            print(f"  {name:28s} {mean:7.2f} ± {results['data'][path.stem]['sd'][name]:.2f}")
-    if args.output:
-        Path(args.output).write_text(json.dumps(results, indent=2) + "\n")
+        if args.train_file:
+            clean = [run["clean"]["scores"] for run in runs]
+            facts = {key: runs[0]["clean"][key] for key in ("tasks", "definition", "train")}
+            entry["clean"] = {**facts, **(summary(clean) if facts["tasks"] else {"mean": None, "sd": None})}
+    (output / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    report = render(results)
+    (output / "results.md").write_text(report, encoding="utf-8")
+    print(report)
 
 
-def collected(runs: list[dict[str, float]]) -> dict[str, list[float]]:
-    """The values of each score over the runs that have it."""
-    return {name: [run[name] for run in runs if name in run] for name in runs[0]}
+def summary(runs: list[dict[str, dict]]) -> dict[str, dict]:
+    """`{"mean", "sd"}` of the figures of all runs; text and lists are left out."""
+    figures = {
+        metric: [name for name in values if all(isinstance(run[metric][name], (int, float)) for run in runs)]
+        for metric, values in runs[0].items()
+    }
+    result = {}
+    for key, function in {"mean": statistics.mean, "sd": statistics.pstdev}.items():
+        result[key] = {
+            metric: {name: round(function([run[metric][name] for run in runs]), 6) for name in names}
+            for metric, names in figures.items()
+        }
+    return result
 
 
-def save_predictions(path: Path, rows: list[dict], candidates: list[list[dict]]) -> None:
-    """One JSON line for each row, as `codefusion predict` writes them."""
-    lines = [json.dumps({"id": r["id"], "nl": r["nl"], "candidates": c}) for r, c in zip(rows, candidates)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def render(results: dict) -> str:
+    """The results as Markdown."""
+    language, seeds = results["language"], results["settings"]["seeds"]
+    steps = results["settings"]["num_inference_steps"] or "the model's own number of"
+    text = [
+        f"# {results['model']} ({language})",
+        "",
+        f"Per cent, mean ± standard deviation over the seeds {', '.join(map(str, seeds))}; {steps} steps, "
+        f"{results['settings']['num_return_sequences']} candidates, {results['settings']['dtype']}, "
+        f"{results['versions']['machine']}; weights {results['weights']}.",
+    ]
+    for entry in results["data"].values():
+        text += ["", f"## {entry['file']}: {entry['rows']} rows", ""]
+        text += score_table(entry, "")
+        text += ["", "| same first candidate (first seed) | |", "|---|---|"]
+        text += [f"| {name.replace('_', ' ')} | {100 * v:.1f} |" for name, v in entry["same_first_candidate"].items()]
+        if "clean" in entry:
+            clean = entry["clean"]
+            files = ", ".join(file["file"] for file in clean["train"])
+            text += [
+                "",
+                f"### Clean: {clean['tasks']} of {entry['rows']} rows",
+                "",
+                f"{clean['definition'].capitalize()}",
+            ]
+            text[-1] += f" ({files})."
+            text += ["", *score_table(clean, "")] if clean["mean"] else []
+        text += paper_tables(entry, language)
+    return "\n".join(text) + "\n"
+
+
+def score_table(entry: dict, title: str) -> list[str]:
+    """Ours: one line for each score of the first k candidates, then the other figures."""
+    ks, lines, other = [], [], []
+    for metric, values in entry["mean"].items():
+        ranked, rest = scoring.split_top_k(values)
+        for label, by_k in ranked.items():
+            ks += [k for k in by_k if k not in ks]
+            prefix = f"{label}_" if label else ""
+            cells = {k: plus_minus(entry, metric, f"{prefix}top_{k}") for k in by_k}
+            lines.append((scoring.row_label(metric, label), cells))
+        other += [f"| {metric} {name} | {plus_minus(entry, metric, name)} |" for name in rest]
+    table = [f"| {title} | {' | '.join(f'top-{k}' for k in ks)} |", f"|---|{'---|' * len(ks)}"]
+    table += [f"| {label} | {' | '.join(cells.get(k, '') for k in ks)} |" for label, cells in lines]
+    return [*table, "", "| | |", "|---|---|", *other] if other else table
+
+
+def plus_minus(entry: dict, metric: str, name: str) -> str:
+    """Mean and standard deviation of a score in per cent; a count as it is."""
+    mean, sd = entry["mean"][metric][name], entry["sd"][metric][name]
+    if isinstance(mean, int) or mean > 1:  # no fraction
+        return f"{mean:g}"
+    return f"{100 * mean:.1f} ± {100 * sd:.1f}"
+
+
+def paper_tables(entry: dict, language: str) -> list[str]:
+    """The paper's systems, on its test split, with ours below."""
+    ours = {
+        "main_score": (MAIN_SCORE[language], "top_{}", (1, 3, 5)),
+        "exact_match": ("code_exact_match", "top_{}", (1, 3, 5)),
+        "valid": ("code_validity", "validity_top_{}", (1,)),
+    }
+    text = []
+    for key, (metric, name, ks) in ours.items():
+        text += ["", f"### Beside the paper's {PAPER[key]['table']}", ""]
+        text += [
+            f"| system | parameters | split |{''.join(f' top-{k} |' for k in ks)}",
+            "|---|---|---|" + "---|" * len(ks),
+        ]
+        for system, size, values in zip(PAPER["systems"], PAPER["parameters"], PAPER[key][language]):
+            if values is not None:
+                text.append(f"| {system} | {size} | paper (its test split) | {' | '.join(map(str, values))} |")
+        scores = entry["mean"].get(metric, {})
+        cells = [f"{100 * scores[name.format(k)]:.1f}" if name.format(k) in scores else "not scored" for k in ks]
+        text.append(f"| **this model**, {metric} | | {entry['file']} | {' | '.join(cells)} |")
+    return text
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"run_evaluate.py: error: {error}")

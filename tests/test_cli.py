@@ -1,3 +1,5 @@
+import gzip
+import hashlib
 import io
 import json
 import os
@@ -78,7 +80,7 @@ def test_the_script_knows_the_model(tiny_cf):
     assert (process.stderr, json.loads(process.stdout)["nl"]) == ("", UTTERANCE)
 
 
-@pytest.mark.parametrize("command", [[], ["generate"], ["predict"], ["env"]])
+@pytest.mark.parametrize("command", [[], ["generate"], ["predict"], ["score"], ["data", "leakage"], ["env"]])
 def test_help_shows_an_example(command):
     process = spawn(*command, "--help")
     assert process.returncode == 0
@@ -366,3 +368,116 @@ def test_wrong_files_and_options_of_predict(capsys, tiny_cf, data, tmp_path):
     assert "dpmpp_2m" in fails(capsys, *argv, "--sampler", "euler")
     # Nothing was generated with the wrong sampler, so nothing stands in the way of the right one.
     assert run(capsys, *argv, "--sampler", "ddim")[0] == 0
+
+
+# --- score
+
+
+REFERENCES = [
+    {"id": 1, "nl": "above 10", "code": "GreaterThan(10)"},
+    {"id": 2, "nl": "the best", "code": "Top(1)", "refs": ["Top(1)", "Top(2)"]},
+]
+ANSWERS = [
+    {"id": 2, "nl": "the best", "candidates": [{"code": "Bottom(1)"}, {"code": "top(2)"}]},
+    {"id": 1, "nl": "above 10", "candidates": [{"code": "GreaterThan(10)"}, {"code": ""}]},
+]
+
+
+def write_rows(path, rows):
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+@pytest.fixture
+def score_argv(tmp_path):
+    given, references = tmp_path / "out.jsonl", tmp_path / "ref.jsonl"
+    write_rows(given, ANSWERS)
+    write_rows(references, REFERENCES)
+    return ["score", "--language", "cf", "--predictions", given, "--references", references]
+
+
+def test_score_prints_per_cent_and_writes_fractions(capsys, score_argv, tmp_path):
+    output = tmp_path / "results.json"
+    status, out, err = run(capsys, *score_argv, "--output", output)
+    assert (status, err) == (0, "")
+    assert ["cf_exec_match", "50.0", "100.0", "100.0"] in [line.split() for line in out.splitlines()]
+    results = json.loads(output.read_text())
+    assert results["scores"]["cf_exec_match"]["top_1"] == 0.5 and results["tasks"] == 2
+    assert results["predictions"]["sha256"] == hashlib.sha256((tmp_path / "out.jsonl").read_bytes()).hexdigest()
+    assert run(capsys, *score_argv)[1] == out
+
+
+def test_score_reads_what_predict_writes(capsys, tiny_cf, tmp_path):
+    output, references = tmp_path / "out.jsonl", Path(__file__).parent / "fixtures" / "cf_pairs.jsonl"
+    assert run(capsys, "predict", "--model", tiny_cf, "--data", references, "--output", output)[0] == 0
+    argv = ["--predictions", output, "--references", references, "--train", references]
+    status, out, err = run(capsys, "score", "--language", "cf", *argv, "--output", tmp_path / "results.json")
+    assert (status, err) == (0, "")
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["scores"]["code_exact_match_normalized"]["top_1"] >= 0.95
+    assert results["clean"]["tasks"] == 0 and "0 of 40 tasks" in out
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (ANSWERS[:1], "there are no predictions for the id 1"),
+        ([*ANSWERS, {"id": "x", "candidates": []}], "there are no references for the id 'x'"),
+        ([*ANSWERS, ANSWERS[0]], "the predictions answer the id 2 2 times, but the references have it 1 times"),
+        ([ANSWERS[0], {**ANSWERS[1], "nl": "below 10"}], "the prediction for the id 1 has another utterance"),
+        ([], "out.jsonl holds no rows"),
+        ([{"id": 1, "candidates": "x"}], 'row 1: "candidates" must be a list'),
+    ],
+)
+def test_predictions_that_cannot_be_scored(capsys, score_argv, tmp_path, answers, message):
+    write_rows(tmp_path / "out.jsonl", answers)
+    assert message in fails(capsys, *score_argv)
+
+
+def test_wrong_files_and_options_of_score(capsys, score_argv, tmp_path):
+    assert "invalid choice: 'klingon' (choose from" in fails(capsys, *score_argv, "--language", "klingon")
+    assert "missing: No such file" in fails(capsys, *score_argv, "--predictions", tmp_path / "missing")
+    assert "missing: No such file" in fails(capsys, *score_argv, "--references", tmp_path / "missing")
+    assert "missing: No such file" in fails(capsys, *score_argv, "--train", tmp_path / "missing")
+    assert "there is no folder" in fails(capsys, *score_argv, "--output", tmp_path / "missing" / "results.json")
+    assert "it is a folder" in fails(capsys, *score_argv, "--output", tmp_path)
+    write_rows(tmp_path / "ref.jsonl", [])
+    assert "ref.jsonl holds no rows" in fails(capsys, *score_argv)
+    write_rows(tmp_path / "ref.jsonl", [{"id": 1, "nl": "x"}])
+    assert "row 1: a pair needs `nl` and `code`" in fails(capsys, *score_argv)
+
+
+# --- data leakage
+
+
+def test_leakage_reports_every_kind(capsys, tmp_path):
+    train = write_rows(tmp_path / "train.jsonl", [{"code": "Top(2)", "nl": "ABOVE 10"}])
+    pretrain = write_rows(tmp_path / "pretrain.jsonl.gz", [{"code": "greaterThan(10)", "nl": None}])
+    evaluation_file, output = write_rows(tmp_path / "val.jsonl", REFERENCES), tmp_path / "report.json"
+    argv = ["data", "leakage", "--train", train, pretrain, "--eval", evaluation_file, "--language", "cf"]
+    status, out, err = run(capsys, *argv, "--output", output)
+    assert (status, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert "train.jsonl 1 (50.0) 1 (50.0) 0 (0.0) 1 (50.0) 2 (100.0)".split() in lines
+    assert "pretrain.jsonl.gz 0 (0.0) 1 (50.0) 0 (0.0) 0 (0.0) 1 (50.0)".split() in lines
+    report = json.loads(output.read_text())
+    assert [row["id"] for row in report["found"]] == [1, 2]
+    assert report["found"][0]["code_normalized"] == ["pretrain.jsonl.gz", 1]
+
+
+def test_wrong_files_and_options_of_leakage(capsys, tmp_path):
+    file, blank = write_rows(tmp_path / "val.jsonl", REFERENCES), write_rows(tmp_path / "blank.jsonl", [])
+    argv = ["data", "leakage", "--language", "cf"]
+    assert "No such file" in fails(capsys, *argv, "--train", file, "--eval", tmp_path / "missing")
+    assert "No such file" in fails(capsys, *argv, "--train", tmp_path / "missing.gz", "--eval", file)
+    assert "blank.jsonl holds no rows" in fails(capsys, *argv, "--train", blank, "--eval", file)
+    assert "blank.jsonl holds no rows" in fails(capsys, *argv, "--train", file, "--eval", blank)
+    assert "there is no folder" in fails(
+        capsys, *argv, "--train", file, "--eval", file, "--output", tmp_path / "missing" / "report.json"
+    )
+    assert "invalid choice: 'klingon'" in fails(capsys, *argv[:-1], "klingon", "--train", file, "--eval", file)
+    assert "required: COMMAND (see codefusion data --help)" in fails(capsys, "data")
+    no_gzip = tmp_path / "val.jsonl.gz"
+    no_gzip.write_bytes(file.read_bytes())
+    assert "gzip" in fails(capsys, *argv, "--train", no_gzip, "--eval", file)

@@ -16,6 +16,7 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from . import available_checkpoints
+from .languages import LANGUAGES
 
 
 ENV_PACKAGES = (
@@ -33,6 +34,17 @@ example:
 
 Each line of --data is a JSON object with "id", "nl" and, optionally, "table": {"columns": [...], "rows": [[...]]}.
 An interrupted run goes on where it stopped when the same command is run again.
+"""
+SCORE_EXAMPLE = """\
+example:
+  codefusion score --language cf --predictions predictions.jsonl --references benchmark.jsonl --output results.json
+
+Each line of --references is a JSON object with "id", "nl", "code" and, optionally, "refs" (more right programs) and
+"table". With --train, scores are given twice: full, and clean, without the tasks that occur in those files.
+"""
+LEAKAGE_EXAMPLE = """\
+example:
+  codefusion data leakage --train train.jsonl pretrain.jsonl.gz --eval val.jsonl --language bash --output report.json
 """
 ENV_EXAMPLE = """\
 example:
@@ -92,19 +104,9 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
-    def add_command(name: str, run: Any, summary: str, epilog: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=summary,
-            description=summary[0].upper() + summary[1:] + ".",
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        command.set_defaults(run=run)
-        return command
-
-    generate = add_command("generate", _generate, "generate ranked programs for one sentence", GENERATE_EXAMPLE)
+    generate = _add_command(
+        commands, "generate", _generate, "generate ranked programs for one sentence", GENERATE_EXAMPLE
+    )
     generate.add_argument("utterance", metavar="UTTERANCE", help="the sentence; - reads it from standard input")
     _add_generation_arguments(generate)
     table = generate.add_mutually_exclusive_group()
@@ -113,14 +115,54 @@ def _build_parser() -> argparse.ArgumentParser:
     generate.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     generate.add_argument("--watch", action="store_true", help="show the drafts on stderr while they are denoised")
 
-    predict = add_command("predict", _predict, "generate ranked programs for a file of sentences", PREDICT_EXAMPLE)
+    predict = _add_command(
+        commands, "predict", _predict, "generate ranked programs for a file of sentences", PREDICT_EXAMPLE
+    )
     predict.add_argument("--data", required=True, metavar="IN.jsonl", help="the sentences, one JSON object a line")
     predict.add_argument("--output", required=True, metavar="OUT.jsonl", help="the file to write, or to go on with")
     _add_generation_arguments(predict)
     predict.add_argument("--batch-size", type=int, default=16, metavar="B", help="sentences at a time (default: 16)")
 
-    add_command("env", _env, "print versions, device and threads: what a bug report needs", ENV_EXAMPLE)
+    score = _add_command(commands, "score", _score, "score saved predictions against references", SCORE_EXAMPLE)
+    score.add_argument("--language", required=True, choices=LANGUAGES, help="of the programs")
+    score.add_argument("--predictions", required=True, metavar="OUT.jsonl", help="written by codefusion predict")
+    score.add_argument("--references", required=True, metavar="REF.jsonl", help="the right programs")
+    score.add_argument("--output", metavar="RESULTS.json", help="file for the scores, as fractions")
+    score.add_argument("--train", nargs="+", default=[], metavar="FILE", help="training files, for clean scores")
+    score.add_argument("--encoder", metavar="NAME_OR_PATH", help="an encoder: adds CodeBERTScore")
+    score.add_argument(
+        "--num-layers", type=int, metavar="N", help="the encoder's layer to read (default: the metric's)"
+    )
+
+    data = _add_command(commands, "data", None, "look into data files", LEAKAGE_EXAMPLE)
+    data_commands = data.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    leakage = _add_command(
+        data_commands,
+        "leakage",
+        _leakage,
+        "report what an evaluation file shares with training files",
+        LEAKAGE_EXAMPLE,
+    )
+    leakage.add_argument("--train", required=True, nargs="+", metavar="FILE", help="JSON lines, or .gz of them")
+    leakage.add_argument("--eval", required=True, metavar="VAL.jsonl", help="the evaluation file")
+    leakage.add_argument("--language", required=True, choices=LANGUAGES, help="of the programs")
+    leakage.add_argument("--output", metavar="REPORT.json", help="file for the report, with the ids of the rows")
+
+    _add_command(commands, "env", _env, "print versions, device and threads: what a bug report needs", ENV_EXAMPLE)
     return parser
+
+
+def _add_command(commands: Any, name: str, run: Any, summary: str, epilog: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.set_defaults(run=run)
+    return command
 
 
 def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,6 +220,38 @@ def _predict(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
     )
     print(f"{args.output}: {num_rows} new rows", file=sys.stderr)
+
+
+def _score(args: argparse.Namespace) -> None:
+    from .scoring import format_scores, score_files
+
+    _check_output(args.output)
+    result = score_files(args.predictions, args.references, args.language, args.train, args.encoder, args.num_layers)
+    print(format_scores(result))
+    _write_json(args.output, result)
+
+
+def _leakage(args: argparse.Namespace) -> None:
+    from .data.leakage import format_report, leakage_report
+
+    _check_output(args.output)
+    report = leakage_report(args.train, args.eval, args.language)
+    print(format_report(report))
+    _write_json(args.output, report)
+
+
+def _check_output(path: str | None) -> None:
+    """Before the work, not after it."""
+    if path and not os.path.isdir(os.path.dirname(path) or "."):
+        raise ValueError(f"cannot write {path}: there is no folder {os.path.dirname(path)}")
+    if path and os.path.isdir(path):
+        raise ValueError(f"cannot write {path}: it is a folder")
+
+
+def _write_json(path: str | None, content: dict[str, Any]) -> None:
+    if path:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=2) + "\n")
 
 
 def _env(args: argparse.Namespace) -> None:

@@ -4,6 +4,8 @@ Runs a model over utterances: a list in memory (`generate_candidates`) or a file
 Generating and scoring are two independent steps: predictions are saved, so that scoring never needs the model.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import inspect
@@ -12,7 +14,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm.auto import tqdm
@@ -20,10 +22,15 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.generation.streamers import BaseStreamer
 
 from . import checkpoint_path
+from .data.benchmarks import golds, table_of
 from .data.prompts import restore_case, source_text, table_columns
 from .generation_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
 from .languages import get_language
+from .metrics.ranking import top_k
 
+
+if TYPE_CHECKING:
+    import accelerate
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 # NUL ends strings in the programs that a candidate is handed to; a lone surrogate is not text and cannot be saved.
@@ -208,20 +215,63 @@ def predict(
         check_examples(model, tokenizer, rows)
     except ValueError as error:
         raise ValueError(f"{data}, {error}") from None
+    return predict_rows(
+        model, tokenizer, rows, output, num_return_sequences, seed, num_inference_steps, sampler, batch_size
+    )
+
+
+def predict_rows(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: list[dict[str, Any]],
+    output: str | Path,
+    num_return_sequences: int = 5,
+    seed: int = 0,
+    num_inference_steps: int | None = None,
+    sampler: str | None = None,
+    batch_size: int = 16,
+    accelerator: accelerate.Accelerator | None = None,
+) -> int:
+    """
+    Generates candidates for rows and saves them, resumably: see [`predict`]. Several processes share the batches; the
+    output, written by the first one, is that of a single process and can be resumed by any number of them.
+
+    Args:
+        model, tokenizer: As returned by [`load`].
+        rows (`list[dict]`): Each with `id`, `nl` and, optionally, `table`.
+        output (`str` or `Path`): The file to write, or to go on with.
+        num_return_sequences, seed, num_inference_steps, sampler, batch_size: See [`generate_candidates`].
+        accelerator (`accelerate.Accelerator`, *optional*): Of the processes that all call this function; one process
+            by default.
+
+    Returns:
+        `int`: The number of rows that this call generated, in all processes together.
+
+    Raises:
+        ValueError: If a row or a setting is unusable, or the output belongs to another run.
+        OSError: If a file cannot be read or written.
+    """
+    output = Path(output)
     settings = {
-        "weights": _folder_digest(_checkpoint_folder(model_name_or_path)),
+        "weights": weights_digest(model),
+        "dtype": str(model.dtype).removeprefix("torch."),
         "num_return_sequences": num_return_sequences,
         "seed": seed,
         "num_inference_steps": num_inference_steps,
         "sampler": sampler,
     }
-    done = _resume(output, settings, rows)
+    rank, num_processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    # Only the first process touches the files.
+    [done] = _from_first_process([_resume(output, settings, rows) if rank == 0 else None], num_processes)
 
     # The delay keeps the bar away until the first batch is done: a wrong setting ends in one line of error, no bar.
-    progress = tqdm(total=len(rows), initial=done, unit="row", desc="predict", file=sys.stderr, delay=1e-3)
-    with open(output, "a", encoding="utf-8") as file, progress:
-        for start in range(done, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
+    progress = tqdm(
+        total=len(rows), initial=done, unit="row", desc="predict", file=sys.stderr, delay=1e-3, disable=rank > 0
+    )
+    with open(output if rank == 0 else os.devnull, "a", encoding="utf-8") as file, progress:
+        for start in range(done, len(rows), batch_size * num_processes):
+            first = start + batch_size * rank
+            batch = rows[first : first + batch_size]
             candidates = generate_candidates(
                 model, tokenizer, batch, num_return_sequences, seed, num_inference_steps, sampler, batch_size
             )
@@ -229,15 +279,22 @@ def predict(
                 json.dumps({"id": row["id"], "nl": row["nl"], "candidates": ranked}, ensure_ascii=False) + "\n"
                 for row, ranked in zip(batch, candidates)
             ]
+            lines = _from_all_processes(lines, num_processes)
             file.write("".join(lines))
             file.flush()
-            progress.update(len(batch))
+            progress.update(len(lines))
     return len(rows) - done
+
+
+def weights_digest(model: PreTrainedModel) -> str:
+    """Identifies the files that `model` was loaded from, those that decide what it generates."""
+    return _folder_digest(model.name_or_path)
 
 
 def read_examples(path: str | Path) -> list[dict[str, Any]]:
     """
-    Reads JSON lines `{"id", "nl"}` with an optional `table`; blank lines are skipped, other keys are kept.
+    Reads JSON lines `{"id", "nl"}` with an optional `table`, or `data`, the released form of a table; blank lines are
+    skipped, other keys are kept.
 
     Raises:
         ValueError: If there is no row, or a line is no JSON object, lacks `id` or `nl`, or holds unusable text; the
@@ -257,7 +314,7 @@ def read_examples(path: str | Path) -> list[dict[str, Any]]:
                 if not isinstance(row["id"], int):
                     _check_text(row["id"], "the id")
                 check_utterance(row["nl"])
-                check_table(row.get("table"))
+                row["table"] = check_table(table_of(row))
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
             rows.append(row)
@@ -366,10 +423,27 @@ def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) 
         if answered != record["rows"][: len(ids)] or ids != [row["id"] for row in rows[: len(ids)]]:
             raise ValueError(f"{output} answers other rows than the data holds: choose another output")
         done = len(ids)
-        # A run that was killed may have left half a line.
-        os.truncate(output, content.rfind(b"\n") + 1)
+        if not content.endswith(b"\n"):  # a run that was killed may have left half a line
+            os.truncate(output, content.rfind(b"\n") + 1)
     _write_atomically(record_path, json.dumps(record))
     return done
+
+
+def _from_first_process(values: list[Any], num_processes: int) -> list[Any]:
+    if num_processes > 1:
+        from accelerate.utils import broadcast_object_list
+
+        broadcast_object_list(values)
+    return values
+
+
+def _from_all_processes(values: list[Any], num_processes: int) -> list[Any]:
+    """The values of all processes, in the order of the processes."""
+    if num_processes > 1:
+        from accelerate.utils import gather_object
+
+        values = gather_object(values)
+    return values
 
 
 def _row_digest(row: dict[str, Any]) -> str:
@@ -418,7 +492,8 @@ def match_scores(
     candidates: list[list[dict[str, Any]]], rows: list[dict[str, Any]], language: str, k: tuple[int, ...] = (1, 3, 5)
 ) -> dict[str, float]:
     """
-    Share of rows with a right program among the first k candidates, in percent.
+    Share of rows with a right program among the first k candidates, in percent: what a training run logs. The full
+    scores of a saved prediction are those of [`scoring.score`].
 
     Args:
         candidates (`list[list[dict]]`): As returned by [`generate_candidates`].
@@ -443,36 +518,12 @@ def match_scores(
         same["strict"] = functools.partial(module.matches, strict=True)
     scores = {}
     for name, right in same.items():
-        # The rank of the first right candidate decides every k.
-        ranks = []
-        for ranked, row in zip(candidates, rows):
-            golds = row.get("refs") or [row["code"]]
-            hits = (any(right(candidate["code"], gold, row.get("table")) for gold in golds) for candidate in ranked)
-            ranks.append(next((rank for rank, hit in enumerate(hits, start=1) if hit), None))
-        for limit in k:
-            found = sum(rank is not None and rank <= limit for rank in ranks)
-            scores[f"{name}_{limit}"] = round(100 * found / len(rows), 2)
+        hits = [
+            [any(right(candidate["code"], gold, row.get("table")) for gold in golds(row)) for candidate in ranked]
+            for ranked, row in zip(candidates, rows)
+        ]
+        scores |= {f"{name}_{key[4:]}": round(100 * share, 2) for key, share in top_k(hits, k).items()}
     for name, chosen in {"valid_1": [ranked[:1] for ranked in candidates], "valid": candidates}.items():
         flags = [candidate["valid"] for ranked in chosen for candidate in ranked]
         scores[name] = round(100 * sum(map(bool, flags)) / max(1, len(flags)), 2)
     return scores
-
-
-def wrong_literals(candidates: list[list[dict[str, Any]]], rows: list[dict[str, Any]], language: str) -> float:
-    """
-    Of the rows whose gold has a literal that stands in the utterance, the share, in percent, in which the first
-    candidate has literals, but not all those of any gold: something was copied wrongly. (A candidate without any
-    literal is a rule of another kind, and wrong in another way.)
-    """
-    literals = get_language(language).literals
-    wrong = total = 0
-    for ranked, row in zip(candidates, rows):
-        golds = [[text.casefold() for text in literals(gold)] for gold in row.get("refs") or [row["code"]]]
-        text = row["nl"].casefold().replace(",", "")
-        # As a word of its own: the 5 of "T4:T50" is not a literal.
-        if not any(re.search(rf"(?<!\w){re.escape(literal)}(?!\w)", text) for literal in golds[0] if literal):
-            continue
-        total += 1
-        guess = [text.casefold() for text in literals(ranked[0]["code"])] if ranked else []
-        wrong += bool(guess) and not any(set(gold) <= set(guess) for gold in golds)
-    return round(100 * wrong / max(1, total), 2)
