@@ -25,7 +25,8 @@ from tqdm.auto import tqdm
 
 from codefusion_hf.data.benchmarks import read_jsonl, read_pairs
 from codefusion_hf.data.prompts import source_text
-from codefusion_hf.evaluation import check_examples, generate_candidates, load, match_scores
+from codefusion_hf.evaluation import check_examples, generate_candidates, load
+from codefusion_hf.scoring import match_scores
 
 
 # Okabe and Ito's palette: told apart with any colour vision. Lines differ in their markers, too.

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from codefusion_hf.data.benchmarks import read_pairs, read_training_pairs
 from codefusion_hf.data.tasks import PairDataset
-from codefusion_hf.evaluation import check_examples, generate_candidates, match_scores
+from codefusion_hf.evaluation import check_examples, generate_candidates
+from codefusion_hf.scoring import match_scores
 from codefusion_hf.training import add_arguments, build_model, train
 
 

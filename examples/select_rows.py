@@ -27,9 +27,7 @@ def main():
         (row for path in args.data for row in read_jsonl(path) if row["row"] in wanted), key=lambda r: r["row"]
     )
     if missing := wanted - {row["row"] for row in rows}:
-        sys.exit(
-            f"select_rows.py: error: {len(missing)} rows are in none of the files: {min(missing)}, ..."
-        )
+        sys.exit(f"select_rows.py: error: {len(missing)} rows are in none of the files: {min(missing)}, ...")
     golds: dict[str, dict[str, None]] = {}
     for row in rows:
         golds.setdefault(row["nl"], {}).update(dict.fromkeys([row["code"], *row["refs"]]))

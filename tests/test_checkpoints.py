@@ -9,7 +9,8 @@ from transformers import AutoModel, AutoTokenizer
 
 import codefusion_hf
 from codefusion_hf.data.benchmarks import read_pairs
-from codefusion_hf.evaluation import generate_candidates, load, match_scores
+from codefusion_hf.evaluation import generate_candidates, load
+from codefusion_hf.scoring import match_scores
 
 
 FIXTURES = Path(__file__).parent / "fixtures"

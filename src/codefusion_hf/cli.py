@@ -183,6 +183,7 @@ def _generate(args: argparse.Namespace) -> None:
     utterance = sys.stdin.read().strip() if args.utterance == "-" else args.utterance
     table = _read_table(args)
     evaluation = _import_evaluation()
+    from .streaming import DraftStreamer
 
     # Checked before the model is loaded, which takes seconds.
     evaluation.check_utterance(utterance)
@@ -196,7 +197,7 @@ def _generate(args: argparse.Namespace) -> None:
         seed=args.seed,
         num_inference_steps=args.num_inference_steps,
         sampler=args.sampler,
-        streamer=evaluation.DraftStreamer(tokenizer) if args.watch else None,
+        streamer=DraftStreamer(tokenizer) if args.watch else None,
     )
     if args.json:
         print(json.dumps({"nl": utterance, "candidates": candidates}, ensure_ascii=False))

@@ -6,9 +6,7 @@ Generating and scoring are two independent steps: predictions are saved, so that
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
 import json
 import os
 import re
@@ -22,11 +20,10 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.generation.streamers import BaseStreamer
 
 from . import checkpoint_path
-from .data.benchmarks import golds, table_of
+from .data.benchmarks import table_of
 from .data.prompts import restore_case, source_text, table_columns
 from .generation_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
 from .languages import get_language
-from .metrics.ranking import top_k
 
 
 if TYPE_CHECKING:
@@ -323,32 +320,6 @@ def read_examples(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-class DraftStreamer(BaseStreamer):
-    """
-    Prints the program as it takes shape, one line per draft, to stderr: stdout stays free for the result.
-
-    Args:
-        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        self.tokenizer = tokenizer
-        self.num_drafts = 0
-
-    def put(self, value: torch.Tensor) -> None:
-        """Ignores the prompt and the finished tokens: the caller prints the ranked result."""
-
-    def put_draft(self, value: torch.Tensor) -> None:
-        """Prints the first sample of a draft of token ids of shape `(length,)` or `(samples, length)`."""
-        self.num_drafts += 1
-        text = self.tokenizer.decode(value.reshape(-1, value.shape[-1])[0], skip_special_tokens=True)
-        print(f"draft {self.num_drafts:3d}  {text}", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Starts the count again for the next prompt."""
-        self.num_drafts = 0
-
-
 def _checkpoint_folder(model_name_or_path: str) -> str:
     """Returns the folder of a shipped model or a saved one, after checking that its files are there."""
     try:
@@ -486,44 +457,3 @@ def _check_count(name: str, value: int) -> None:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def match_scores(
-    candidates: list[list[dict[str, Any]]], rows: list[dict[str, Any]], language: str, k: tuple[int, ...] = (1, 3, 5)
-) -> dict[str, float]:
-    """
-    Share of rows with a right program among the first k candidates, in percent: what a training run logs. The full
-    scores of a saved prediction are those of [`scoring.score`].
-
-    Args:
-        candidates (`list[list[dict]]`): As returned by [`generate_candidates`].
-        rows (`list[dict]`): With `code`, or several golds in `refs`, and optionally `table`.
-        language (`str`): Of the programs; decides what "right" means ([`Language.matches`]).
-
-    Returns:
-        `dict`: For each k `exact_k`, `match_k` and, if the language has it, `strict_k`; `valid_1` and `valid`, the
-        share of first and of all candidates that parse.
-
-    Raises:
-        ValueError: without rows.
-    """
-    module = get_language(language)
-    if not rows:
-        raise ValueError("there are no rows to score")
-    same = {
-        "exact": lambda code, gold, table: module.normalize(code) == module.normalize(gold),
-        "match": module.matches,
-    }
-    if "strict" in inspect.signature(module.matches).parameters:
-        same["strict"] = functools.partial(module.matches, strict=True)
-    scores = {}
-    for name, right in same.items():
-        hits = [
-            [any(right(candidate["code"], gold, row.get("table")) for gold in golds(row)) for candidate in ranked]
-            for ranked, row in zip(candidates, rows)
-        ]
-        scores |= {f"{name}_{key[4:]}": round(100 * share, 2) for key, share in top_k(hits, k).items()}
-    for name, chosen in {"valid_1": [ranked[:1] for ranked in candidates], "valid": candidates}.items():
-        flags = [candidate["valid"] for ranked in chosen for candidate in ranked]
-        scores[name] = round(100 * sum(map(bool, flags)) / max(1, len(flags)), 2)
-    return scores

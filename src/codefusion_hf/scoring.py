@@ -5,7 +5,9 @@ tasks, and calls the metrics' plain functions. All scores are fractions; tables 
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import json
 import platform
 import re
@@ -20,6 +22,7 @@ from .data.benchmarks import golds, read_benchmark, read_jsonl
 from .data.leakage import LEAKED, find_leaked, sha256
 from .languages import get_language
 from .metrics.chrf import chrf_top_k
+from .metrics.ranking import top_k
 
 
 K = (1, 3, 5)
@@ -322,3 +325,44 @@ def _cell(value: float | None) -> str:
 def _aligned(table: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
+
+
+def match_scores(
+    candidates: list[list[dict[str, Any]]], rows: list[dict[str, Any]], language: str, k: Sequence[int] = K
+) -> dict[str, float]:
+    """
+    Share of rows with a right program among the first k candidates, in percent: what a training run logs. The full
+    scores of saved predictions are those of [`score`].
+
+    Args:
+        candidates (`list[list[dict]]`): As returned by [`evaluation.generate_candidates`].
+        rows (`list[dict]`): With `code`, or several golds in `refs`, and optionally `table`.
+        language (`str`): Of the programs; decides what "right" means ([`Language.matches`]).
+
+    Returns:
+        `dict`: For each k `exact_k`, `match_k` and, if the language has it, `strict_k`; `valid_1` and `valid`, the
+        share of first and of all candidates that parse.
+
+    Raises:
+        ValueError: without rows.
+    """
+    module = get_language(language)
+    if not rows:
+        raise ValueError("there are no rows to score")
+    same = {
+        "exact": lambda code, gold, table: module.normalize(code) == module.normalize(gold),
+        "match": module.matches,
+    }
+    if "strict" in inspect.signature(module.matches).parameters:
+        same["strict"] = functools.partial(module.matches, strict=True)
+    scores = {}
+    for name, right in same.items():
+        hits = [
+            [any(right(candidate["code"], gold, row.get("table")) for gold in golds(row)) for candidate in ranked]
+            for ranked, row in zip(candidates, rows)
+        ]
+        scores |= {f"{name}_{key[4:]}": round(100 * share, 2) for key, share in top_k(hits, k).items()}
+    for name, chosen in {"valid_1": [ranked[:1] for ranked in candidates], "valid": candidates}.items():
+        flags = [candidate["valid"] for ranked in chosen for candidate in ranked]
+        scores[name] = round(100 * sum(map(bool, flags)) / max(1, len(flags)), 2)
+    return scores

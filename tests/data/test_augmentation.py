@@ -8,7 +8,7 @@ from codefusion_hf.data.augmentation import LiteralSwapper, shared_literals
 PAIRS = [
     ("Find all *.txt files in /home/anna older than 30 days", "find /home/anna -name '*.txt' -mtime +30"),
     ("Print the first 5 lines of notes.md", "head -n 5 notes.md"),
-    ("Replace \"foo\" by \"bar\" in ./src/main.c", "sed -i 's/foo/bar/' ./src/main.c"),
+    ('Replace "foo" by "bar" in ./src/main.c', "sed -i 's/foo/bar/' ./src/main.c"),
     ("Search *.py under /var/log for 'ERROR'", "grep -r --include='*.py' 'ERROR' /var/log"),
     ("Copy setup.cfg to /tmp/backup", "cp setup.cfg /tmp/backup"),
 ]

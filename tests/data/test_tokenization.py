@@ -92,7 +92,7 @@ def lossless():
     "text",
     [
         "find . -type f -name '*.txt' -exec grep -l \"foo bar\" {} \\;",
-        'echo "a"  b\t\'c\'   # two spaces, a tab',
+        "echo \"a\"  b\t'c'   # two spaces, a tab",
         "def f(x):\n    if x:\n        return x['a']\n\n\n    return -1\n",
         "  leading and trailing  ",
         "ls | wc -l > /dev/null 2>&1",
