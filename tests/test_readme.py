@@ -23,8 +23,10 @@ def test_python_blocks_run_in_order():
     with contextlib.redirect_stdout(printed):
         for block in PYTHON:
             exec(block, scope)  # noqa: S102  (our own documentation)
-    expected = re.search(r"print\(.*?\)\s+# (.*)", PYTHON[0]).group(1).strip()
-    assert printed.getvalue().strip() == expected
+    expected = [
+        line.strip() for block in PYTHON for line in re.findall(r"^print\(.*\)\s+# (.*)$", block, re.MULTILINE)
+    ]
+    assert expected and printed.getvalue().splitlines() == expected
 
 
 @pytest.mark.parametrize("command", COMMANDS)
