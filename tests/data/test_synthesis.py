@@ -8,9 +8,10 @@ from collections import Counter
 
 import pytest
 
-from codefusion_hf.data.synthesis import CFSynthesizer, _Sampler, swap_literals
-from codefusion_hf.data.synthesis_lexicon import COLUMNS
-from codefusion_hf.data.synthesis_tables import _NAMES, TableSampler, _Cells
+from codefusion_hf.data.synthesis import CFSynthesizer, swap_literals
+from codefusion_hf.data.synthesis.lexicon import COLUMNS
+from codefusion_hf.data.synthesis.sampler import _Sampler
+from codefusion_hf.data.synthesis.tables import _NAMES, TableSampler, _Cells
 from codefusion_hf.languages import cf
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from .synthesis_conditions import _call, _logic, _text_rule
-from .synthesis_implied import ImpliedSampler
-from .synthesis_lexicon import BANK, COLUMNS, NUMBER_WORDS, Column
-from .synthesis_tables import _KEYS, _Cells, _styled
+from .grammar import _call, _logic, _text_rule
+from .implied import ImpliedSampler
+from .lexicon import BANK, COLUMNS, NUMBER_WORDS, Column
+from .tables import _KEYS, _Cells, _styled
 
 
 _PERCENT = _Cells(Column("percent", "pct", ("1", "100"), ("",), ("",)), "", [])

@@ -12,11 +12,12 @@ from calendar import month_name, monthrange
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from ..languages.cf import canonicalize
-from .synthesis_conditions import FUTURE, GOOD, GOOD_KEYS, _article, _call, _logic, _plural
-from .synthesis_lexicon import BANK, NUMBER_WORDS
-from .synthesis_shorthand import ShorthandSampler
-from .synthesis_tables import NUMERIC, _tokens
+from ...languages.cf import canonicalize
+from .conditions import FUTURE, GOOD, GOOD_KEYS
+from .grammar import _article, _call, _logic, _plural
+from .lexicon import BANK, NUMBER_WORDS
+from .shorthand import ShorthandSampler
+from .tables import NUMERIC, _tokens
 
 
 @dataclass

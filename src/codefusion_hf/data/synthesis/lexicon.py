@@ -1,13 +1,13 @@
 """Word banks of the conditional-formatting (CF) pair generator, read once from the data files beside this module.
 
-* `synthesis_columns.txt`: one column concept on each line, `key | kind | headers | mentions | extras`. The kind is
+* `columns.txt`: one column concept on each line, `key | kind | headers | mentions | extras`. The kind is
   `int lo hi`, `num lo hi decimals`, `money lo hi`, `pct lo hi`, `year lo hi`, `date`, `cat A/B/C`, `bool Yes/No`, or a
   pool: `name city country company product email code PATTERN text POOL`. Headers are how sheets spell the column,
   mentions how people talk about it. Extras: `f=` comparison family, `u=` units, `adj` (values work as adjectives,
   "open tickets"), `part=` what was done on the date ("shipped"), `have=` what is counted, `max=` `min=` superlatives,
   `gt=` `lt=` comparatives, `v=` verbs.
-* `synthesis_domains.txt`: `entities | column keys`, a table domain on each line; `*` marks people ("who", "their").
-* `synthesis_phrases.json`: phrase banks by name. `{m}` is the mention of a column, `{p}` its plural, `{c}` the column
+* `domains.txt`: `entities | column keys`, a table domain on each line; `*` marks people ("who", "their").
+* `phrases.json`: phrase banks by name. `{m}` is the mention of a column, `{p}` its plural, `{c}` the column
   as a place, `{e}` the entity, `{n}` `{a}` `{b}` `{x}` literals; in sentence frames `{o}` is what to format, `{x}` a
   clause, `{V}` a verb, `{C}` a colour, `{F}` a format and `{R}` the name of the rows.
 """
@@ -88,6 +88,6 @@ def _parse_domain(line: str) -> tuple[tuple[tuple[str, bool], ...], tuple[str, .
     return tuple((name.rstrip("*"), name.endswith("*")) for name in _split(entities)), tuple(keys.split())
 
 
-BANK = json.loads(_read("synthesis_phrases.json"))
-COLUMNS = {column.key: column for column in map(_parse_column, _read("synthesis_columns.txt").splitlines())}
-DOMAINS = tuple(map(_parse_domain, _read("synthesis_domains.txt").splitlines()))
+BANK = json.loads(_read("phrases.json"))
+COLUMNS = {column.key: column for column in map(_parse_column, _read("columns.txt").splitlines())}
+DOMAINS = tuple(map(_parse_domain, _read("domains.txt").splitlines()))

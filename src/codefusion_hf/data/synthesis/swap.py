@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import re
 
-from .synthesis_lexicon import COLUMNS
-from .synthesis_tables import TableSampler, _plain, _usable
+from .lexicon import COLUMNS
+from .tables import TableSampler, _plain, _usable
 
 
 _LEAF = re.compile(r"([A-Za-z]\w*)\(([^()]*)\)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .synthesis_lexicon import BANK, Column
-from .synthesis_tables import _FUNCTION_WORDS, _HEADER_WORDS, _VAGUE, _Cells, _humanized, _tokens
-from .synthesis_unnamed import UnnamedSampler
+from .lexicon import BANK, Column
+from .tables import _FUNCTION_WORDS, _HEADER_WORDS, _VAGUE, _Cells, _humanized, _tokens
+from .unnamed import UnnamedSampler
 
 
 class ShorthandSampler(UnnamedSampler):

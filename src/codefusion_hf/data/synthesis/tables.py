@@ -8,7 +8,7 @@ from calendar import month_name
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from .synthesis_lexicon import BANK, COLUMNS, DOMAINS, NUMBER_WORDS, Column
+from .lexicon import BANK, COLUMNS, DOMAINS, NUMBER_WORDS, Column
 
 
 NUMERIC = frozenset({"int", "num", "money", "pct", "year"})

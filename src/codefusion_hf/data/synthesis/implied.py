@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from .synthesis_conditions import GOOD, GOOD_KEYS, ConditionSampler, _call, _singular
-from .synthesis_lexicon import BANK, NUMBER_WORDS
-from .synthesis_tables import NUMERIC, _plain, _tokens, _usable
+from .conditions import GOOD, GOOD_KEYS, ConditionSampler
+from .grammar import _call, _singular
+from .lexicon import BANK, NUMBER_WORDS
+from .tables import NUMERIC, _plain, _tokens, _usable
 
 
 class ImpliedSampler(ConditionSampler):
