@@ -50,6 +50,23 @@ def test_spans_are_commands_options_reserved_words_and_names(code, expected):
     assert masked(code) == expected
 
 
+def test_text_beyond_ascii_does_not_crash_the_parser():
+    # tree-sitter-bash, issue 337: these and their like end the process.
+    for code in (
+        "{😀",
+        "{\U0010ffff",
+        "$\U0010ffff",
+        "[[ a =~ \U0010ffff ]]",
+        "${\U0010ffff}",
+        "cat <<ж\nж\nж",
+        "[[ -\U0010ffff",
+    ):
+        spans(code), template(code), normalize(code)
+    # A letter that Bash takes for no blank and no name.
+    assert literals("echo a\u00a0b") == ["a\u00a0b"]
+    assert not matches("printf 'é'; ж", "printf 'ж'; é") and matches("echo é", "echo жж")
+
+
 def test_offsets_count_characters_not_bytes():
     assert masked("cat 'ж😀' \"$y\" | wc -l") == [("cat", "k"), ("y", "i"), ("wc", "k"), ("-l", "k")]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import bisect
 import functools
 import re
 import threading
 from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +26,14 @@ _EXEC_ACTIONS = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 _OPTION = re.compile(r"--[A-Za-z][\w-]*|-[A-Za-z]{2,}[\w-]*|-[A-Za-z]", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _VERSION = re.compile(r"[-.\d]+$")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 _OPAQUE = frozenset(
     "string raw_string ansi_c_string translated_string expansion heredoc_body heredoc_redirect comment regex".split()
 )
 PROMPT = re.compile(r"\A(?:\$ +|# +(?!.*\n))(?=\S)")  # a comment is a prompt only if nothing follows
-_BLANKS = re.compile(rb"(?:[ \t]|\\\n)+")
-_QUOTE_MATTERS = re.compile(rb"['$`\\!\n]")
+_BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
+_QUOTE_MATTERS = re.compile(r"['$`\\!\n]")
 _ASCII = str.maketrans(dict.fromkeys("“”„", '"') | dict.fromkeys("‘’‚′", "'") | dict.fromkeys("–—", "-"))
 _TYPOGRAPHIC = re.compile("[“”„‘’‚′–—]")
 _HOLDS_LITERALS = frozenset(
@@ -63,7 +62,7 @@ def parse(code: str) -> Any:
     The tree of `code`, errors and all.
 
     Returns:
-        `tree_sitter.Node`: The root, whose offsets are bytes of `code` in UTF-8.
+        `tree_sitter.Node`: The root. Its offsets, called bytes, count the characters of `code`; see [`text_of`].
 
     Raises:
         TypeError: if `code` is not text.
@@ -80,7 +79,14 @@ def parse(code: str) -> Any:
         import tree_sitter
 
         _local.parser = tree_sitter.Parser(_grammar())
-    return _local.parser.parse(code.encode()).root_node
+    # The grammar's scanner looks letters up in C's tables for bytes: the parser would crash on "{😀" (tree-sitter-bash
+    # issue 337). To Bash every other letter is just part of a word, so one stands for all, one byte long.
+    return _local.parser.parse(_NON_ASCII.sub("\x7f", code).encode()).root_node
+
+
+def text_of(node: Any, code: str) -> str:
+    """What `node` of the tree of `code` covers; `node.text` has another letter for all that is not ASCII."""
+    return code[node.start_byte : node.end_byte]
 
 
 def parse_valid(code: str) -> Any:
@@ -128,9 +134,9 @@ def is_valid(code: str, strict: bool = False) -> bool:
     names, functions = set(), set()
     for node, _ in walk(root):
         if node.type == "command_name":
-            names.add(node.text.decode())
+            names.add(text_of(node, code))
         elif node.type == "function_definition":
-            functions.add(node.child_by_field_name("name").text.decode())
+            functions.add(text_of(node.child_by_field_name("name"), code))
     return all(name in functions or is_known(name) for name in names)
 
 
@@ -152,15 +158,10 @@ def spans(code: str) -> list[Span]:
         root = parse_valid(code)
     except (TypeError, ValueError):
         return []
-    found = list(_byte_spans(root))
-    if code.isascii():
-        return found
-    starts = list(accumulate((len(character.encode()) for character in code), initial=0))
-    at = functools.partial(bisect.bisect_left, starts)
-    return [Span(at(span.start), at(span.end), span.kind) for span in found]
+    return list(_maskable(root))
 
 
-def _byte_spans(root: Any) -> Iterator[Span]:
+def _maskable(root: Any) -> Iterator[Span]:
     wrapped = set()  # starts of the words that name a command though they are arguments
     for node, parent in walk(root):
         kind = node.type
@@ -213,13 +214,13 @@ def normalize(code: str) -> str:
     """
     try:
         text = canonicalize(code)
-        data = text.encode()
         pieces, end = [], 0
         for node in _tokens(parse_valid(text)):
-            if node.type == "string" and not _QUOTE_MATTERS.search(node.text):
-                pieces += [data[end : node.start_byte], b"'", node.text[1:-1], b"'"]
+            quoted = text_of(node, text)
+            if node.type == "string" and not _QUOTE_MATTERS.search(quoted):
+                pieces += [text[end : node.start_byte], "'", quoted[1:-1], "'"]
                 end = node.end_byte
-        return b"".join([*pieces, data[end:]]).decode()
+        return "".join([*pieces, text[end:]])
     except ValueError:
         return " ".join(code.split())
 
@@ -239,7 +240,7 @@ def literals(code: str) -> list[str]:
         if node.type == "command":
             wrapped.update(_wrapped_commands(node))
         elif parent is not None and parent.type in _HOLDS_LITERALS and node.start_byte not in wrapped:
-            text = node.text.decode()
+            text = text_of(node, code)
             if node.type == "raw_string" or (
                 node.type == "string" and all(child.type == "string_content" for child in node.named_children)
             ):
@@ -253,17 +254,16 @@ def straighten(text: str) -> str:
     """Replaces typographic quotes and dashes, unless one stands in quoted text, where it may be meant."""
     if not _TYPOGRAPHIC.search(text):
         return text
-    quoted = [token.text.decode() for token in _tokens(parse(text)) if token.type in _OPAQUE]
+    quoted = [text_of(token, text) for token in _tokens(parse(text)) if token.type in _OPAQUE]
     return text if any(map(_TYPOGRAPHIC.search, quoted)) else text.translate(_ASCII)
 
 
 def _collapse(text: str) -> str:
-    data = text.encode()
     pieces, end = [], 0
     for token in _tokens(parse_valid(text)):
-        pieces += [_BLANKS.sub(b" ", data[end : token.start_byte]), data[token.start_byte : token.end_byte]]
+        pieces += [_BLANKS.sub(" ", text[end : token.start_byte]), text_of(token, text)]
         end = token.end_byte
-    return b"".join([*pieces, data[end:]]).decode()
+    return "".join([*pieces, text[end:]])
 
 
 def _tokens(root: Any) -> Iterator[Any]:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from .syntax import PROMPT, parse_valid, straighten
+from .options import FACTS, Facts
+from .syntax import PROMPT, parse_valid, straighten, text_of
 
 
 MODES = ("ordered", "unordered")
@@ -48,16 +48,6 @@ _WORDS = frozenset(
 )
 
 
-class Facts(NamedTuple):
-    """How a command reads its arguments: one line of `options.txt`."""
-
-    values: frozenset[str]  # options that take a value
-    glued: frozenset[str]  # of these, the ones whose value can only be glued
-    verbatim: frozenset[str]  # of these, the ones whose value is part of the template
-    programs: frozenset[str]  # of these, the ones whose value is a program
-    traits: frozenset[str]
-
-
 class Word(NamedTuple):
     """One argument as written, and its node; `None` for a word that no program holds."""
 
@@ -66,28 +56,6 @@ class Word(NamedTuple):
 
 
 Unit = tuple[str, ...]  # tokens that stay together whatever the order: an option with its value, a test of find
-
-
-def _read_facts(lines: Iterable[str]) -> dict[str, Facts]:
-    table = {}
-    for line in lines:
-        if line.startswith("#"):
-            continue
-        names, _, words = line.partition(":")
-        marked: dict[str, set[str]] = {mark: set() for mark in ("", "?", "!", "$", "trait")}
-        for word in words.split():
-            if word[0] == "-" and word != "-NUM":
-                option = word.rstrip("?!$")
-                marked[word[len(option) :]].add(option)
-                marked[""].add(option)
-            else:
-                marked["trait"].add(word)
-        facts = Facts(*(frozenset(marked[mark]) for mark in ("", "?", "!", "$", "trait")))
-        table.update(dict.fromkeys(names.split(), facts))
-    return table
-
-
-_FACTS = _read_facts(Path(__file__).with_name("options.txt").read_text(encoding="utf-8").splitlines())
 
 
 @functools.lru_cache(maxsize=8192)
@@ -142,6 +110,7 @@ class _Reader:
 
     def __init__(self, sort: bool):
         self.sort = sort
+        self.source = ""  # the program that is being read
 
     def program(self, code: str, depth: int) -> Unit:
         text = straighten(PROMPT.sub("", code.strip()))
@@ -151,8 +120,19 @@ class _Reader:
             if "find" not in text:
                 raise
             # NL2Bash forgives parentheses that lack their backslashes.
-            root = parse_valid(re.sub(r"(?<=\s)([()])(?=\s|$)", r"\\\1", text))
-        return self.node(root, depth)
+            text = re.sub(r"(?<=\s)([()])(?=\s|$)", r"\\\1", text)
+            root = parse_valid(text)
+        outer, self.source = self.source, text
+        try:
+            return self.node(root, depth)
+        finally:
+            self.source = outer
+
+    def text(self, node: Any) -> str:
+        return text_of(node, self.source)
+
+    def word(self, node: Any) -> Word:
+        return Word(self.text(node), node)
 
     def node(self, node: Any, depth: int) -> Unit:
         if depth > MAX_DEPTH:
@@ -165,20 +145,20 @@ class _Reader:
         if kind == "redirected_statement" and node.children[0].type == "command":
             return self.simple_command([*node.children[0].children, *node.children[1:]], depth + 1)
         if kind == "test_operator":
-            return (node.text.decode(),)
+            return (self.text(node),)
         if kind in _WORDS:
-            return self.operand(Word(node.text.decode(), node), depth)
+            return self.operand(self.word(node), depth)
         if kind == "variable_assignment":
             value = node.child_by_field_name("value")
             return ("=", *(self.node(value, depth + 1) if value else ()))
         if kind in _REDIRECTS:
             return self.redirect(node, depth)[0]
         if not node.children:
-            text = " ".join(node.text.decode().split())
+            text = " ".join(self.text(node).split())
             return (text,) if text else ()
         if kind == "declaration_command":
             name, *words = node.children
-            return self.arguments(name.text.decode(), [Word(word.text.decode(), word) for word in words], depth + 1)
+            return self.arguments(self.text(name), [self.word(child) for child in words], depth + 1)
         return self.children(kind, node.children, depth)
 
     def children(self, kind: str, nodes: list[Any], depth: int) -> Unit:
@@ -201,10 +181,10 @@ class _Reader:
             return (next(child.type for child in node.children if not child.is_named), ARG), []
         signs = [child for child in node.children if not child.is_named or child.type == "file_descriptor"]
         targets = [child for child in node.children if child.is_named and child.type != "file_descriptor"]
-        sign = "".join(child.text.decode() for child in signs)
-        rest = [Word(target.text.decode(), target) for target in targets[1:]]
+        sign = "".join(self.text(child) for child in signs)
+        rest = [self.word(target) for target in targets[1:]]
         if not targets or targets[0].type == "number":  # 2>&1
-            return (sign + "".join(target.text.decode() for target in targets[:1]),), rest
+            return (sign + "".join(self.text(target) for target in targets[:1]),), rest
         return (sign, *self.node(targets[0], depth + 1)), rest
 
     def simple_command(self, nodes: list[Any], depth: int) -> Unit:
@@ -219,7 +199,7 @@ class _Reader:
                 after += tokens
                 words += rest
             else:
-                words.append(Word(node.text.decode(), node))
+                words.append(self.word(node))
         return (*before, *self.words(words, depth), *after)
 
     def words(self, words: list[Word], depth: int) -> Unit:
@@ -234,12 +214,12 @@ class _Reader:
         name = _STANDARD_PATH.sub("", _plain(first.text))
         if name in ("sudo", "gksudo") and rest:
             # Who runs a program is not what it does.
-            _, command = self.options(_FACTS["sudo"], rest, depth)
+            _, command = self.options(FACTS["sudo"], rest, depth)
             return self.words(command or rest, depth + 1)
         return self.arguments(name, rest, depth + 1)
 
     def arguments(self, name: str, words: list[Word], depth: int) -> Unit:
-        facts = _FACTS.get(name)
+        facts = FACTS.get(name)
         head: Unit = _GREPS.get(name, (name,) if name else ())
         if name in ("find", "gfind"):
             return ("find", *self.find(words, depth))
@@ -367,7 +347,7 @@ class _Reader:
         return (name, *self.operand(value, depth))
 
     def find(self, words: list[Word], depth: int) -> Iterable[str]:
-        facts = _FACTS["find"]
+        facts = FACTS["find"]
         queue = list(reversed(words))
         start: list[Unit] = []
         while queue and _FIND_GLOBAL.fullmatch(queue[-1].text):
@@ -447,7 +427,7 @@ class _Reader:
         return (*self.words(words, depth + 1), "\\;")
 
     def xargs(self, words: list[Word], depth: int) -> Iterable[str]:
-        units, command = self.options(_FACTS["xargs"], words, depth)
+        units, command = self.options(FACTS["xargs"], words, depth)
         replaced = {"-I", "-i", "--replace"}
         plain = [_plain(word.text) for word in words[: len(words) - len(command)]]
         has_replacement = any(unit[0] in replaced for unit in units)
