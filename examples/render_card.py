@@ -60,11 +60,17 @@ def main():
     settings = results["settings"]
     config = json.loads((folder / "generation_config.json").read_text())
     text = Path(args.template).read_text()
+    clean = columns[0]["clean"]
     values = {
+        "clean_tasks": clean["tasks"],
+        "clean": " / ".join(f"{100 * clean['mean']['cf_exec_match'][f'top_{k}']:.1f}" for k in (1, 3, 5))
+        if clean
+        else "",
         "parameters": f"{parameters / 1e6:.1f} M",
         "megabytes": f"{sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.0f}",
         "seeds": ", ".join(map(str, settings["seeds"])),
         "steps": settings["num_inference_steps"] or config.get("num_inference_steps") or 20,
+        "revisions": config.get("num_revisions") or 0,
         "dtype": settings["dtype"],
         "machine": results["versions"]["machine"],
         "command": f"python examples/run_evaluate.py --model {args.model} --data cf_val.jsonl cf_challenge.jsonl",

@@ -356,9 +356,11 @@ def _prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example:
 
 
 def _rank(texts: list[str], scores: list[float], example: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
-    """Turns one prompt's decoded samples, best first, into distinct candidates."""
+    """Turns one prompt's decoded samples, best first, into distinct candidates: ungrounded, then invalid ones last."""
     language = get_language(name) if name else None
+    is_grounded = getattr(language, "is_grounded", lambda code, nl, table: True)
     candidates: dict[str, dict[str, Any]] = {}
+    places: dict[str, int] = {}
     for text, score in zip(texts, scores):
         code = text.strip()
         valid = language.is_valid(code) if language else None
@@ -367,8 +369,10 @@ def _rank(texts: list[str], scores: list[float], example: dict[str, Any], name: 
             if language.IGNORES_CASE:  # then the tokenizer lower-cases
                 code = restore_case(code, example["nl"], example.get("table"))
         key = language.normalize(code) if language else code
-        candidates.setdefault(key, {"code": code, "score": score, "valid": valid})
-    return sorted(candidates.values(), key=lambda candidate: candidate["valid"] is False)  # stable: best first within
+        if key not in candidates:
+            candidates[key] = {"code": code, "score": score, "valid": valid}
+            places[key] = 2 if valid is False else not is_grounded(code, example["nl"], example.get("table"))
+    return [candidates[key] for key in sorted(candidates, key=places.__getitem__)]  # stable: best first within
 
 
 def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) -> int:

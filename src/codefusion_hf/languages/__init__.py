@@ -18,7 +18,11 @@ class Span(NamedTuple):
 
 
 class Language(Protocol):
-    """What every language module offers. No function executes the program, and only `spans` looks inside tokens."""
+    """
+    What every language module offers. No function executes the program, and only `spans` looks inside tokens. A module
+    may also have `is_grounded(code, nl, table)`: whether a program can come from what the user wrote; those that
+    cannot are ranked behind those that can.
+    """
 
     NAME: str
     FILE_EXTENSION: str

@@ -8,6 +8,7 @@ rule on a table; [`matches`] compares two rules by what they highlight.
 from __future__ import annotations
 
 from .. import Span
+from .grounding import is_grounded
 from .interpreter import evaluate, read_table, selected_column
 from .matching import Matcher, matches
 from .syntax import SIGNATURES, Column, Node, canonicalize, normalize, parse, rule_spans, unparse
@@ -30,6 +31,7 @@ __all__ = [
     "Node",
     "canonicalize",
     "evaluate",
+    "is_grounded",
     "is_valid",
     "literals",
     "matches",
