@@ -79,6 +79,7 @@ def main():
     scores.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3, 5, 10, 20, 50, 200])
     scores.add_argument("--max_rows", type=int, help="Score the first rows only.")
     scores.add_argument("--sampler", help="The model's own by default.")
+    scores.add_argument("--num_revisions", type=int, default=0)
     scores.add_argument("--seed", type=int, default=0)
     scores.add_argument("--batch_size", type=int, default=16)
     scores.set_defaults(run=save_scores)
@@ -118,6 +119,7 @@ def save_states(args: argparse.Namespace) -> None:
     settings = {
         "num_inference_steps": args.num_inference_steps,
         "sampler": args.sampler,
+        "num_revisions": 0,  # the pictures are of one way from noise to program
     }
     lines, table = [], model.embedding_table().float()
     for start in tqdm(range(0, len(rows), args.batch_size), desc="states", unit="batch"):
@@ -396,12 +398,21 @@ def save_scores(args: argparse.Namespace) -> None:
             seed=args.seed,
             num_inference_steps=steps,
             sampler=args.sampler,
+            num_revisions=args.num_revisions,
             batch_size=args.batch_size,
         )
         scores = match_scores(candidates, rows, language)
         result = {"num_inference_steps": steps, "language": language}
         result |= {f"top_{k}": scores[f"match_{k}"] for k in (1, 3, 5)}
-        results.append({**result, "rows": len(rows), "seed": args.seed, "sampler": args.sampler})
+        results.append(
+            {
+                **result,
+                "rows": len(rows),
+                "seed": args.seed,
+                "sampler": args.sampler,
+                "num_revisions": args.num_revisions,
+            }
+        )
         Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
         print(result)
 

@@ -52,6 +52,7 @@ def main():
     parser.add_argument("--num_return_sequences", type=int, default=5)
     parser.add_argument("--num_inference_steps", type=int)
     parser.add_argument("--sampler")
+    parser.add_argument("--num_revisions", type=int)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     args = parser.parse_args()
@@ -73,6 +74,7 @@ def main():
         "num_return_sequences": args.num_return_sequences,
         "num_inference_steps": args.num_inference_steps,
         "sampler": args.sampler,
+        "num_revisions": args.num_revisions,
         "batch_size": args.batch_size,
     }
 

@@ -192,6 +192,7 @@ def test_a_long_utterance_is_never_truncated(capsys, tiny_cf):
         (["--num-return-sequences", "0"], "num_return_sequences must be >= 1, got 0"),
         (["--num-inference-steps", "0"], "num_inference_steps"),
         (["--num-inference-steps", "100000"], "num_inference_steps"),
+        (["--num-revisions", "-1"], "num_revisions"),
         (["--seed", "-1"], "seed"),
         (["--seed", "x"], "argument --seed: invalid int value: 'x' (see codefusion generate --help)"),
         (["--sampl", "ddim"], "unrecognized arguments: --sampl"),

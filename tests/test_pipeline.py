@@ -68,6 +68,7 @@ def test_seed_steps_and_sampler_reach_the_model(pipe):
     assert scores(pipe(SENTENCES[1], num_return_sequences=4, num_inference_steps=4)) == reference  # seed 0 by default
     assert run(seed=1) != reference
     assert run(num_inference_steps=1) != reference
+    assert run(num_revisions=2) != reference
     assert run(sampler="ddpm") != reference
     with pytest.raises(ValueError, match="sampler"):
         run(sampler="euler")

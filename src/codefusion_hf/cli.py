@@ -177,6 +177,9 @@ def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
         "--num-inference-steps", type=int, metavar="N", help="denoising steps (default: the model's own number)"
     )
     parser.add_argument("--sampler", metavar="NAME", help="the sampler (default: the model's own)")
+    parser.add_argument(
+        "--num-revisions", type=int, metavar="N", help="looks back at the draft (default: the model's own number)"
+    )
 
 
 def _generate(args: argparse.Namespace) -> None:
@@ -197,6 +200,7 @@ def _generate(args: argparse.Namespace) -> None:
         seed=args.seed,
         num_inference_steps=args.num_inference_steps,
         sampler=args.sampler,
+        num_revisions=args.num_revisions,
         streamer=DraftStreamer(tokenizer) if args.watch else None,
     )
     if args.json:
@@ -218,6 +222,7 @@ def _predict(args: argparse.Namespace) -> None:
         seed=args.seed,
         num_inference_steps=args.num_inference_steps,
         sampler=args.sampler,
+        num_revisions=args.num_revisions,
         batch_size=args.batch_size,
     )
     print(f"{args.output}: {num_rows} new rows", file=sys.stderr)

@@ -109,6 +109,7 @@ def generate_candidates(
     seed: int = 0,
     num_inference_steps: int | None = None,
     sampler: str | None = None,
+    num_revisions: int | None = None,
     batch_size: int = 16,
     streamer: BaseStreamer | None = None,
 ) -> list[list[dict[str, Any]]]:
@@ -125,6 +126,7 @@ def generate_candidates(
         seed (`int`, defaults to 0): Seed of the initial noise.
         num_inference_steps (`int`, *optional*): Denoising steps; the model's own number by default.
         sampler (`str`, *optional*): Name of a sampler; the model's own by default.
+        num_revisions (`int`, *optional*): Times the draft is reconsidered; the model's own number by default.
         batch_size (`int`, defaults to 16): Examples per batch, at least 1. Changes speed, never results.
         streamer (`BaseStreamer`, *optional*): Receives the drafts; for one example at a time.
 
@@ -140,7 +142,7 @@ def generate_candidates(
     _check_count("batch_size", batch_size)
     prompts = [_prompt(model, tokenizer, example) for example in examples]
     # The model's own settings hold where the caller gives none.
-    settings = {"num_inference_steps": num_inference_steps, "sampler": sampler}
+    settings = {"num_inference_steps": num_inference_steps, "sampler": sampler, "num_revisions": num_revisions}
     settings = {name: value for name, value in settings.items() if value is not None}
 
     # More are asked for than sampled: programs that differ in spelling alone count once, and invalid ones come last.
@@ -175,6 +177,7 @@ def predict(
     seed: int = 0,
     num_inference_steps: int | None = None,
     sampler: str | None = None,
+    num_revisions: int | None = None,
     batch_size: int = 16,
 ) -> int:
     """
@@ -188,7 +191,8 @@ def predict(
         model_name_or_path (`str`): See [`load`].
         data (`str` or `Path`): JSON lines `{"id", "nl"}`, with an optional `table`; other keys are ignored.
         output (`str` or `Path`): JSON lines `{"id", "nl", "candidates"}`, see [`generate_candidates`].
-        num_return_sequences, seed, num_inference_steps, sampler, batch_size: See [`generate_candidates`].
+        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, batch_size: See
+            [`generate_candidates`].
 
     Returns:
         `int`: The number of rows that this call generated.
@@ -213,7 +217,16 @@ def predict(
     except ValueError as error:
         raise ValueError(f"{data}, {error}") from None
     return predict_rows(
-        model, tokenizer, rows, output, num_return_sequences, seed, num_inference_steps, sampler, batch_size
+        model,
+        tokenizer,
+        rows,
+        output,
+        num_return_sequences,
+        seed,
+        num_inference_steps,
+        sampler,
+        num_revisions,
+        batch_size,
     )
 
 
@@ -226,6 +239,7 @@ def predict_rows(
     seed: int = 0,
     num_inference_steps: int | None = None,
     sampler: str | None = None,
+    num_revisions: int | None = None,
     batch_size: int = 16,
     accelerator: accelerate.Accelerator | None = None,
 ) -> int:
@@ -237,7 +251,8 @@ def predict_rows(
         model, tokenizer: As returned by [`load`].
         rows (`list[dict]`): Each with `id`, `nl` and, optionally, `table`.
         output (`str` or `Path`): The file to write, or to go on with.
-        num_return_sequences, seed, num_inference_steps, sampler, batch_size: See [`generate_candidates`].
+        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, batch_size: See
+            [`generate_candidates`].
         accelerator (`accelerate.Accelerator`, *optional*): Of the processes that all call this function; one process
             by default.
 
@@ -256,6 +271,7 @@ def predict_rows(
         "seed": seed,
         "num_inference_steps": num_inference_steps,
         "sampler": sampler,
+        "num_revisions": num_revisions,
     }
     rank, num_processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     # Only the first process touches the files.
@@ -270,7 +286,15 @@ def predict_rows(
             first = start + batch_size * rank
             batch = rows[first : first + batch_size]
             candidates = generate_candidates(
-                model, tokenizer, batch, num_return_sequences, seed, num_inference_steps, sampler, batch_size
+                model,
+                tokenizer,
+                batch,
+                num_return_sequences,
+                seed,
+                num_inference_steps,
+                sampler,
+                num_revisions,
+                batch_size,
             )
             lines = [
                 json.dumps({"id": row["id"], "nl": row["nl"], "candidates": ranked}, ensure_ascii=False) + "\n"

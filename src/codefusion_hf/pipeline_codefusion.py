@@ -36,6 +36,7 @@ class CodeFusionPipeline(Pipeline):
         num_return_sequences: int | None = None,
         num_inference_steps: int | None = None,
         sampler: str | None = None,
+        num_revisions: int | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
@@ -45,7 +46,8 @@ class CodeFusionPipeline(Pipeline):
                 sentences gives an iterator over the results.
             num_return_sequences (`int`, *optional*): Programs per sentence.
             num_inference_steps (`int`, *optional*): Denoising steps.
-            sampler (`str`, *optional*): See [`CodeFusionGenerationConfig`], which holds the defaults of these three.
+            sampler (`str`, *optional*): See [`CodeFusionGenerationConfig`], which holds the defaults of these four.
+            num_revisions (`int`, *optional*): Times the draft is reconsidered.
             seed (`int`, *optional*, defaults to 0): Of the noise; the same for every sentence.
             batch_size (`int`, *optional*, defaults to 1): Sentences per call of the model.
 
@@ -63,6 +65,7 @@ class CodeFusionPipeline(Pipeline):
             "num_return_sequences": num_return_sequences,
             "num_inference_steps": num_inference_steps,
             "sampler": sampler,
+            "num_revisions": num_revisions,
             "seed": seed,
         }
         given = {name: value for name, value in settings.items() if value is not None}
@@ -73,12 +76,14 @@ class CodeFusionPipeline(Pipeline):
         num_return_sequences: int | None = None,
         num_inference_steps: int | None = None,
         sampler: str | None = None,
+        num_revisions: int | None = None,
         seed: int | None = None,
     ) -> tuple[dict, dict, dict]:
         settings = {
             "num_return_sequences": num_return_sequences,
             "num_inference_steps": num_inference_steps,
             "sampler": sampler,
+            "num_revisions": num_revisions,
             "seed": seed,
         }
         return {}, {name: value for name, value in settings.items() if value is not None}, {}
