@@ -3,7 +3,7 @@ Fills a model card's template from a results file, so that no figure is typed by
 
     python examples/render_card.py --template model_cards/cf.template.md --results model_cards/cf.results.json \
         --model cf --commands model_cards/cf.commands.txt --training_pairs 338,460 --hours 1.5 \
-        --output model_cards/cf.md
+        --output model_cards/cf.md src/codefusion_hf/checkpoints/cf/README.md
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main():
     parser.add_argument("--commands", required=True, help="Text file with the training commands.")
     parser.add_argument("--training_pairs", required=True)
     parser.add_argument("--hours", required=True)
-    parser.add_argument("--output", required=True)
+    parser.add_argument("--output", required=True, nargs="+", help="The card, and its copies.")
     args = parser.parse_args()
 
     results = json.loads(Path(args.results).read_text())
@@ -81,7 +81,8 @@ def main():
     }
     for name, value in values.items():
         text = text.replace("{" + name + "}", str(value))
-    Path(args.output).write_text(text)
+    for path in args.output:
+        Path(path).write_text(text)
 
 
 def _size(shape: list[int]) -> int:

@@ -1,7 +1,7 @@
 """
 Puts a trained model into the package, as `checkpoint_path(NAME)` will find it (fp16 on disk):
 
-    python examples/ship_checkpoint.py --source runs/finetuned --name cf --num_inference_steps 3 --num_revisions 2
+    python examples/ship_checkpoint.py --source runs/finetuned --name cf --num_inference_steps 2 --num_revisions 1
 """
 
 import argparse

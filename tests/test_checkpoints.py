@@ -41,7 +41,8 @@ def test_every_shipped_model_is_small_and_complete():
         assert sum(file.stat().st_size for file in folder.iterdir()) < 60e6
         config = json.loads((folder / "config.json").read_text())
         assert config["dtype"] == "float32" and config["language"] == name
-        assert (Path(__file__).parents[1] / "model_cards" / f"{name}.md").is_file()
+        card = Path(__file__).parents[1] / "model_cards" / f"{name}.md"
+        assert card.read_text() == (folder / "README.md").read_text(), "copy the card that render_card.py wrote"
 
 
 def test_simple_sentences(cf):
