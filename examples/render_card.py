@@ -60,12 +60,11 @@ def main():
     settings = results["settings"]
     config = json.loads((folder / "generation_config.json").read_text())
     text = Path(args.template).read_text()
-    clean = columns[0]["clean"]
+    without_leaks = columns[0]["clean"]
+    clean = (without_leaks["mean"] or {}).get("cf_exec_match")  # every row may be leaked
     values = {
-        "clean_tasks": clean["tasks"],
-        "clean": " / ".join(f"{100 * clean['mean']['cf_exec_match'][f'top_{k}']:.1f}" for k in (1, 3, 5))
-        if clean
-        else "",
+        "clean_tasks": without_leaks["tasks"],
+        "clean": " / ".join(f"{100 * clean[f'top_{k}']:.1f}" for k in (1, 3, 5)) if clean else "not known",
         "parameters": f"{parameters / 1e6:.1f} M",
         "megabytes": f"{sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.0f}",
         "seeds": ", ".join(map(str, settings["seeds"])),
