@@ -38,20 +38,25 @@ class CompoundSampler(TerseSampler):
             else self.weighted({"text": 90, "state": 10})
         )
 
-    def _two_columns(self) -> tuple[str, str] | None:
-        """A column compared with another: "actual cost exceeds budget"."""
-        groups: dict[str, list[int]] = {}
+    def _pair_of(self, groups: dict[str, str], units: bool = True) -> tuple[int, int, str, str] | None:
+        """Two columns whose kinds are in one group, and what to call them; `units=False`: only those without units."""
+        members: dict[str, list[int]] = {}
         for index, cells in enumerate(self.columns):
-            kind = cells.concept.kind
-            if kind in ("date", "money", "pct") or kind in ("int", "num"):
-                groups.setdefault(kind if kind in ("date", "money", "pct") else "count", []).append(index)
-        pairs = [group for group in groups.values() if len(group) > 1]
+            if cells.concept.kind in groups and (units or not cells.concept.units):
+                members.setdefault(groups[cells.concept.kind], []).append(index)
+        pairs = [group for group in members.values() if len(group) > 1]
         if not pairs:
             return None
         left, right = self.rng.sample(self.pick(pairs), 2)
         first, second = self.mention(left, plain=True), self.mention(right, plain=True)
-        if first is None or second is None:
+        return None if first is None or second is None else (left, right, first, second)
+
+    def _two_columns(self) -> tuple[str, str] | None:
+        """A column compared with another: "actual cost exceeds budget"."""
+        pair = self._pair_of({"date": "date", "money": "money", "pct": "pct", "int": "count", "num": "count"})
+        if pair is None:
             return None
+        left, right, first, second = pair
         is_date = self.columns[left].concept.kind == "date"
         operator = self.weighted(
             {"GreaterThan": 40, "LessThan": 34, "GreaterThanEqual": 8, "LessThanEqual": 8, "Equals": 8, "NotEquals": 6}
@@ -152,17 +157,10 @@ class CompoundSampler(TerseSampler):
 
     def _shared_predicate(self) -> tuple[str, str] | None:
         """One comparison of two columns: "both math and english are above 80"."""
-        groups: dict[str, list[int]] = {}
-        for index, cells in enumerate(self.columns):
-            if cells.concept.kind in ("int", "money", "pct") and not cells.concept.units:
-                groups.setdefault(cells.concept.kind, []).append(index)
-        pairs = [group for group in groups.values() if len(group) > 1]
-        if not pairs:
+        pair = self._pair_of({kind: kind for kind in ("int", "money", "pct")}, units=False)
+        if pair is None:
             return None
-        left, right = self.rng.sample(self.pick(pairs), 2)
-        first, second = self.mention(left, plain=True), self.mention(right, plain=True)
-        if first is None or second is None:
-            return None
+        left, right, first, second = pair
         operator, arguments, _, reduced, _ = self._number_phrase(self.columns[left])
         logic = self.weighted({"AND": 45, "OR": 45, "NOT": 10})
         if logic == "NOT" and operator.startswith("Not"):
