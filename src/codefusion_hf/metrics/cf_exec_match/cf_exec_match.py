@@ -39,16 +39,6 @@ Examples:
     {'top_1': 1.0, 'strict_top_1': 0.0, 'unparsable_references': 0}
 """
 
-_CITATION = """\
-@inproceedings{singh2023codefusion,
-    title={CodeFusion: A Pre-trained Diffusion Model for Code Generation},
-    author={Singh, Mukul and Cambronero, Jos{\\'e} and Gulwani, Sumit and Le, Vu and Negreanu, Carina and
-        Verbruggen, Gust},
-    booktitle={Proceedings of EMNLP 2023},
-    year={2023}
-}
-"""
-
 
 def cf_exec_match(
     predictions: Sequence[str | Sequence[str]],
@@ -119,7 +109,7 @@ class CFExecMatch(module.RankedMetric):
     def _info(self):
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
-            citation=_CITATION,
+            citation=module.PAPER_CITATION,
             inputs_description=_INPUTS_DESCRIPTION,
             features=datasets.Features({"predictions": module.TEXTS, "references": module.TEXTS}),
             reference_urls=["https://aclanthology.org/2023.emnlp-main.716"],
