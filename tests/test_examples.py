@@ -26,7 +26,7 @@ def test_corpus_and_tokenizer(tmp_path):
     for name in ("a.jsonl", "b.jsonl"):
         corpora.append(tmp_path / name)
         script(
-            *("build_corpus.py", "--train_file", PAIRS, "--pretrain_file", PAIRS, "--output", corpora[-1]),
+            *("build_pairs.py", "--train_file", PAIRS, "--pretrain_file", PAIRS, "--output", corpora[-1]),
             *("--num_synthetic", 300, "--real_copies", 3),
         )
     assert corpora[0].read_bytes() == corpora[1].read_bytes(), "the same seed must give the same corpus"

@@ -6,9 +6,9 @@ Builds the training pairs of a language from its benchmark's training split and 
 - for CF, whose split is small and noisy, synthetic pairs over tables, whose literals come in part from the unlabelled
   corpus (`--num_synthetic`, `--pretrain_file`).
 
-    python examples/build_corpus.py --language cf --train_file cf_train.jsonl --pretrain_file cf_pretrain.jsonl \\
+    python examples/build_pairs.py --language cf --train_file cf_train.jsonl --pretrain_file cf_pretrain.jsonl \\
         --num_synthetic 300000 --output corpus.jsonl
-    python examples/build_corpus.py --language bash --train_file bash_train.jsonl --pairs_file bash_pairs.jsonl.gz \\
+    python examples/build_pairs.py --language bash --train_file bash_train.jsonl --pairs_file bash_pairs.jsonl.gz \\
         --exclude bash_alpha.jsonl --real_copies 24 --output corpus.jsonl
 
 Rows of the files in `--exclude` (validation and test) are left out of every part, by their utterance.
