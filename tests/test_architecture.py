@@ -24,6 +24,7 @@ RINGS = {name: 0 for name in HUB_FILES} | {
     "metrics": 2,
     "training": 3,
     "evaluation": 3,
+    "baselines": 3,
     "scoring": 3,
     "hub": 3,
     "streaming": 3,

@@ -7,6 +7,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 
 _CHOICES = {
+    "conditioning": ("cross_attention", "infill"),
     "embedding_norm": ("l2", "none"),
     "denoising_loss": ("sample", "epsilon"),
     "noise_schedule": ("sqrt",),
@@ -44,6 +45,9 @@ class CodeFusionConfig(PreTrainedConfig):
         noise_schedule (`str`, defaults to `"sqrt"`), num_diffusion_steps (`int`, defaults to 1200),
         schedule_offset (`float`, defaults to 1e-4): The forward process, see [`CodeFusionScheduler`].
         self_conditioning (`bool`, defaults to `True`): The denoiser sees its previous estimate of x0.
+        conditioning (`str`, defaults to `"cross_attention"`), partial_noising (`bool`, defaults to `False`):
+            `"infill"` has no encoder: utterance and program are one sequence, of which the program is filled in
+            (Diffusion-LM). With `partial_noising` only the program is noised in training, too (DiffuSeq).
         memory_add_input_embeddings (`bool`, defaults to `True`):
             Adds the (projected) embeddings L(s) of the utterance to E_s, which lets cross-attention identify tokens.
         copy_attention (`bool`, defaults to `True`):
@@ -54,7 +58,8 @@ class CodeFusionConfig(PreTrainedConfig):
         denoising_loss (`str`, defaults to `"sample"`), min_snr_gamma (`float`, *optional*):
             Space of the loss's first term, and the clamp of its weight in ε-space.
         denoising_weight, decoder_mse_weight, decoder_ce_weight (`float`, defaults to 1.0): The loss's three terms.
-        embedding_nll_weight, tT_weight (`float`, defaults to 0.0): The extra terms of Diffusion-LM and GENIE.
+        embedding_nll_weight, tT_weight (`float`, defaults to 0.0), x_start_noise (`bool`, defaults to `False`):
+            The extra terms of Diffusion-LM and GENIE, and their noise on the embedding before it is diffused.
         pad_loss_weight (`float`, defaults to 0.15): Weight of padding positions in every term.
         stop_grad_x0_target (`bool`, defaults to `True`): No gradient into L from the target of the first term.
         initializer_range (`float`, defaults to 0.02): Standard deviation of fresh embeddings and of an untied head.
@@ -95,6 +100,8 @@ class CodeFusionConfig(PreTrainedConfig):
     num_diffusion_steps: int = 1200
     schedule_offset: float = 1e-4
     self_conditioning: bool = True
+    conditioning: str = "cross_attention"
+    partial_noising: bool = False
     memory_add_input_embeddings: bool = True
     copy_attention: bool = True
     tie_head_to_embedding: bool = True
@@ -106,6 +113,7 @@ class CodeFusionConfig(PreTrainedConfig):
     decoder_ce_weight: float | int = 1.0
     embedding_nll_weight: float | int = 0.0
     tT_weight: float | int = 0.0
+    x_start_noise: bool = False
     pad_loss_weight: float | int = 0.15
     stop_grad_x0_target: bool = True
     initializer_range: float = 0.02
@@ -161,6 +169,16 @@ class CodeFusionConfig(PreTrainedConfig):
             raise ValueError(
                 "`min_snr_gamma` bounds the weights of `denoising_loss='epsilon'`, set that or leave it out"
             )
+        if self.conditioning == "infill":
+            cross_attending = [
+                name
+                for name in ("num_decoder_layers", "copy_attention", "memory_add_input_embeddings")
+                if getattr(self, name)
+            ]
+            if cross_attending:
+                raise ValueError(f"`conditioning='infill'` has no E_s for {', '.join(cross_attending)}: set them to 0")
+        elif self.partial_noising:
+            raise ValueError("`partial_noising` belongs to `conditioning='infill'`")
         if self.tie_head_to_embedding is False and self.embedding_dim != self.d_model:
             raise ValueError(
                 f"an untied head needs `latent_dim` == `d_model`, got {self.embedding_dim} and {self.d_model}"

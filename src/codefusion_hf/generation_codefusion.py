@@ -28,7 +28,7 @@ _CHOICES = {
 }
 MAX_CANDIDATES = 1024
 MIN_CANDIDATES = 10
-UNCONDITIONAL_LENGTH = 8  # training pads to a multiple of 8 tokens, so this is the shortest E_s it has seen
+UNCONDITIONAL_LENGTH = 8  # vectors in an E_s of noise, in training and in sampling
 # Parameters of the base class that mean something here; any other would be a silent no-op and is refused.
 _INHERITED = (
     "num_return_sequences",
@@ -104,10 +104,18 @@ class CodeFusionGenerationConfig(GenerationConfig):
 
     @classmethod
     def from_model_config(cls, model_config) -> "CodeFusionGenerationConfig":
-        """Special tokens and canvas size of a [`CodeFusionConfig`] (or its `dict`)."""
+        """
+        Special tokens and canvas size of a [`CodeFusionConfig`] (or its `dict`). Without a decoder, tokens are read
+        off as the nearest rows of L.
+        """
         values = model_config if isinstance(model_config, dict) else model_config.to_dict()
         names = ("pad_token_id", "bos_token_id", "eos_token_id")
-        return cls(max_length=values.get("max_target_length"), **{name: values.get(name) for name in names})
+        decode_with = None if values.get("num_decoder_layers", 1) else "nearest"
+        return cls(
+            decode_with=decode_with,
+            max_length=values.get("max_target_length"),
+            **{name: values.get(name) for name in names},
+        )
 
     @staticmethod
     def _get_default_generation_params() -> dict[str, Any]:

@@ -19,7 +19,8 @@ class CodeFusionMemory:
     What denoiser and decoder see of the utterance: computed once, used at every step.
 
     Args:
-        hidden_states (`torch.FloatTensor` of shape `(batch_size, source_length, d_model)`): E_s.
+        hidden_states (`torch.FloatTensor` of shape `(batch_size, source_length, d_model)`):
+            E_s; with infilling, L(s) of width `latent_dim`.
         mask (`torch.FloatTensor` of shape `(batch_size, 1, 1, source_length)`): Additive attention mask.
         input_ids (`torch.LongTensor` of shape `(batch_size, source_length)`): Tokens that can be copied.
         can_copy (`torch.BoolTensor` of shape `(batch_size, source_length)`): Positions the copy path may point at.
@@ -127,12 +128,13 @@ class CodeFusionLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: CodeFusionConfig):
         super().__init__()
+        has_cross_attention = config.conditioning == "cross_attention"
         self.self_attn = CodeFusionAttention(config)
-        self.cross_attn = CodeFusionAttention(config)
+        self.cross_attn = CodeFusionAttention(config) if has_cross_attention else None
         self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
         self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=False)
         self.self_attn_norm = CodeFusionRMSNorm(config.d_model)
-        self.cross_attn_norm = CodeFusionRMSNorm(config.d_model)
+        self.cross_attn_norm = CodeFusionRMSNorm(config.d_model) if has_cross_attention else None
         self.mlp_norm = CodeFusionRMSNorm(config.d_model)
         self.act = F.relu if config.hidden_act == "relu" else F.gelu
         self.dropout = config.dropout
@@ -141,8 +143,8 @@ class CodeFusionLayer(GradientCheckpointingLayer):
         self,
         hidden_states: torch.Tensor,
         position_bias: torch.Tensor,
-        memory_key_values: tuple[torch.Tensor, torch.Tensor],
-        memory_mask: torch.Tensor,
+        memory_key_values: tuple[torch.Tensor, torch.Tensor] | None = None,
+        memory_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """`(rows, length, d_model)` to the same shape; see [`CodeFusionAttention`] for rows against memory rows."""
 
@@ -150,7 +152,9 @@ class CodeFusionLayer(GradientCheckpointingLayer):
             return hidden_states + F.dropout(update, self.dropout, self.training)
 
         hidden_states = residual(self.self_attn(self.self_attn_norm(hidden_states), position_bias))
-        hidden_states = residual(self.cross_attn(self.cross_attn_norm(hidden_states), memory_mask, memory_key_values))
+        if self.cross_attn is not None:
+            normed = self.cross_attn_norm(hidden_states)
+            hidden_states = residual(self.cross_attn(normed, memory_mask, memory_key_values))
         return residual(self.down_proj(self.act(self.up_proj(self.mlp_norm(hidden_states)))))
 
 
@@ -162,7 +166,10 @@ class CodeFusionStack(nn.Module):
 
     def __init__(self, config: CodeFusionConfig, num_layers: int):
         super().__init__()
-        self.positions = nn.Embedding(config.max_target_length, config.d_model)
+        self.max_length = config.max_target_length
+        infill = config.conditioning == "infill"
+        num_positions = self.max_length + (config.max_source_length if infill else 0)
+        self.positions = nn.Embedding(num_positions, config.d_model)
         self.relative_attention_bias = nn.Embedding(self.num_buckets, config.num_heads)
         self.relative_attention_bias.init_std = 0.0
         self.layers = nn.ModuleList([CodeFusionLayer(config) for _ in range(num_layers)])
@@ -172,9 +179,8 @@ class CodeFusionStack(nn.Module):
         """Cross-attention keys and values of every layer for `(batch_size, source_length, d_model)`."""
         return [layer.cross_attn.key_values(memory) for layer in self.layers]
 
-    def position_bias(self, length: int) -> torch.Tensor:
-        """T5's bidirectional relative bias, `(1, num_heads, length, length)` (transformers models/t5)."""
-        index = torch.arange(length, device=self.positions.weight.device)
+    def position_bias(self, index: torch.Tensor) -> torch.Tensor:
+        """T5's bidirectional relative bias of positions, `(1, num_heads, length, length)` (transformers models/t5)."""
         offset = index[None, :] - index[:, None]
         half = self.num_buckets // 2
         exact = half // 2
@@ -191,16 +197,37 @@ class CodeFusionStack(nn.Module):
         memory_mask: torch.Tensor,
     ) -> torch.Tensor:
         """`(rows, length, d_model)` to the same shape."""
-        length = hidden_states.shape[1]
-        if length > self.positions.num_embeddings:
-            raise ValueError(
-                f"a canvas of {length} tokens is longer than `max_target_length` ({self.positions.num_embeddings})"
-            )
-        hidden_states = hidden_states + self.positions.weight[:length]
-        position_bias = self.position_bias(length)
+        index = self._canvas(hidden_states.shape[1])
+        hidden_states = hidden_states + self.positions.weight[: len(index)]
+        position_bias = self.position_bias(index)
         for layer, key_values in zip(self.layers, memory_key_values):
             hidden_states = layer(hidden_states, position_bias, key_values, memory_mask)
         return self.norm(hidden_states)
+
+    def infill(self, hidden_states: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:
+        """
+        The program and, behind it, the utterance as one sequence with self-attention only (Diffusion-LM, DiffuSeq).
+
+        Args:
+            hidden_states (`torch.FloatTensor` of shape `(rows, target_length + source_length, d_model)`).
+            source_mask (`torch.FloatTensor` of shape `(batch_size, 1, 1, source_length)`): Additive.
+        """
+        source_length = source_mask.shape[-1]
+        canvas = self._canvas(hidden_states.shape[1] - source_length)
+        # The utterance's positions begin behind the longest canvas, so that they depend on no batch.
+        source = torch.arange(source_length, device=canvas.device) + self.max_length
+        index = torch.cat([canvas, source])
+        hidden_states = hidden_states + self.positions(index)
+        mask = F.pad(source_mask, (len(canvas), 0)).repeat_interleave(len(hidden_states) // len(source_mask), dim=0)
+        mask = mask + self.position_bias(index)
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, mask)
+        return self.norm(hidden_states)
+
+    def _canvas(self, length: int) -> torch.Tensor:
+        if length > self.max_length:
+            raise ValueError(f"a canvas of {length} tokens is longer than `max_target_length` ({self.max_length})")
+        return torch.arange(length, device=self.positions.weight.device)
 
 
 class CodeFusionCopy(nn.Module):

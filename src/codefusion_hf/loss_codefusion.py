@@ -127,6 +127,7 @@ def codefusion_loss(
     x0: torch.Tensor,
     weights: torch.Tensor,
     signal_power: float,
+    x_start: torch.Tensor | None = None,
     x0_pred: torch.Tensor | None = None,
     decoder_hidden: torch.Tensor | None = None,
     logits: torch.Tensor | None = None,
@@ -152,6 +153,8 @@ def codefusion_loss(
 
     Args:
         x0 (`torch.Tensor` of shape `(batch_size, length, latent_dim)`): L(y), with its gradient.
+        x_start (`torch.Tensor` like `x0`, *optional*): What was diffused in its place, the target of term 1 and of the
+            prior: Diffusion-LM and GENIE add a little noise to the embedding first.
         weights, signal_power, x0_pred, snr, space, min_snr_gamma: see [`denoising_loss`].
         decoder_hidden (`torch.Tensor` like `x0`, *optional*): D_s, for [`decoder_mse_loss`].
         logits, labels: see [`token_cross_entropy`].
@@ -171,10 +174,11 @@ def codefusion_loss(
         if missing:
             raise ValueError(f"The {term} term has a weight but no {' and '.join(f'`{name}`' for name in missing)}.")
 
+    x_start = x0 if x_start is None else x_start
     denoising = decoder_mse = cross_entropy = embedding_nll = prior = None
     if denoising_weight:
         need("denoising", x0_pred=x0_pred)
-        target = x0.detach() if stop_grad_x0_target else x0
+        target = x_start.detach() if stop_grad_x0_target else x_start
         denoising = denoising_loss(
             x0_pred,
             target,
@@ -195,7 +199,7 @@ def codefusion_loss(
         embedding_nll = token_cross_entropy(embedding_logits, labels, weights)
     if tT_weight:
         need("prior", alpha_cumprod_T=alpha_cumprod_T)
-        prior = prior_loss(x0, weights, signal_power, alpha_cumprod_T)
+        prior = prior_loss(x_start, weights, signal_power, alpha_cumprod_T)
 
     terms = (denoising, decoder_mse, cross_entropy, embedding_nll, prior)
     term_weights = (denoising_weight, decoder_mse_weight, decoder_ce_weight, embedding_nll_weight, tT_weight)

@@ -10,7 +10,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput
 
 from .configuration_codefusion import CodeFusionConfig
-from .generation_codefusion import CodeFusionGenerationConfig, DiffusionGenerationMixin
+from .generation_codefusion import UNCONDITIONAL_LENGTH, CodeFusionGenerationConfig, DiffusionGenerationMixin
 from .layers_codefusion import (
     CodeFusionCopy,
     CodeFusionMemory,
@@ -63,6 +63,7 @@ class CodeFusionDenoiser(nn.Module):
         if config.self_conditioning:
             self.self_cond_proj = nn.Linear(config.embedding_dim, config.d_model, bias=False)
             self.self_cond_proj.init_std = 0.0  # at the start self-conditioning changes nothing
+        self.infill = config.conditioning == "infill"
         self.stack = CodeFusionStack(config, config.num_denoiser_layers)
         self.copy = self.context_proj = None
         if config.copy_attention:
@@ -80,7 +81,8 @@ class CodeFusionDenoiser(nn.Module):
     ) -> torch.Tensor:
         """
         Args:
-            inputs (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): x_t, scaled to unit variance.
+            inputs (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): x_t, scaled to unit variance. With
+                infilling, that of the program and, behind it, of the utterance.
             timesteps (`torch.LongTensor` of shape `(rows,)`): Indices in 0..T-1.
             source_embeddings (`torch.FloatTensor` of shape `(batch_size, source_length, latent_dim)`): L(s).
             previous (`torch.FloatTensor`, *optional*): The last x̂0, for self-conditioning.
@@ -96,6 +98,8 @@ class CodeFusionDenoiser(nn.Module):
             hidden = hidden + self.self_cond_proj(
                 torch.zeros_like(inputs) if previous is None else previous.to(inputs)
             )
+        if self.infill:
+            return self.out_proj(self.stack.infill(hidden, memory.mask))
         hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask)
         if self.copy is None:
             return self.out_proj(hidden)
@@ -146,11 +150,7 @@ class CodeFusionHead(nn.Module):
         Returns:
             `torch.FloatTensor` of shape `(rows, length, vocab_size)`, fp32: logits, or log-probabilities with copying.
         """
-        if self.tied:
-            logits = self.logit_scale * torch.matmul(decoded.float(), table.float().T) + self.bias
-        else:
-            logits = F.linear(decoded.float(), self.weight.float(), self.bias.float())
-        logits = logits.float()  # under autocast the products above come back in its dtype
+        logits = self.score(decoded, table)
         if self.copy is None:
             return logits
         gate, weights, _ = self.copy(hidden, memory)
@@ -158,6 +158,14 @@ class CodeFusionHead(nn.Module):
         tokens = memory.input_ids.repeat_interleave(weights.shape[0] // memory.input_ids.shape[0], dim=0)
         tokens = tokens[:, None].expand(-1, weights.shape[1], -1)
         return torch.log(probabilities.scatter_add(-1, tokens, gate * weights) + 1e-9)
+
+    def score(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """Logits `(rows, length, vocab_size)` in fp32, without the copy pointer."""
+        if self.tied:
+            logits = self.logit_scale * torch.matmul(vectors.float(), table.float().T) + self.bias
+        else:
+            logits = F.linear(vectors.float(), self.weight.float(), self.bias.float())
+        return logits.float()  # under autocast the products above come back in its dtype
 
 
 class CodeFusionPreTrainedModel(PreTrainedModel):
@@ -205,16 +213,17 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
     def __init__(self, config: CodeFusionConfig):
         super().__init__(config)
         encoder_width = config.encoder_config.hidden_size
-        self.encoder = AutoModelForTextEncoding.from_config(config.encoder_config)
+        self.encoder = None
+        if config.conditioning == "cross_attention":
+            self.encoder = AutoModelForTextEncoding.from_config(config.encoder_config)
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # BERT's sentence vector: never used here, and DDP rejects unused parameters
         self.code_embeddings = nn.Embedding(config.vocab_size, config.embedding_dim)
         # Of L2-normalised rows only the direction counts, but Adam turns long rows slowly: start at the final norm.
         width = config.embedding_dim if config.embedding_norm == "l2" else 1
         self.code_embeddings.init_std = config.embedding_scale / width**0.5
-        self.memory_proj = (
-            nn.Identity() if encoder_width == config.d_model else nn.Linear(encoder_width, config.d_model, bias=False)
-        )
+        same_width = encoder_width == config.d_model or self.encoder is None
+        self.memory_proj = nn.Identity() if same_width else nn.Linear(encoder_width, config.d_model, bias=False)
         self.memory_embedding_proj = (
             nn.Linear(config.embedding_dim, config.d_model, bias=False) if config.memory_add_input_embeddings else None
         )
@@ -252,7 +261,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         input_ids: torch.LongTensor,
         attention_mask: torch.Tensor | None = None,
         unconditional: torch.BoolTensor | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
     ) -> CodeFusionMemory:
         """
         E_s = E(s) and everything derived from it that is constant over the denoising steps.
@@ -261,8 +270,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             input_ids (`torch.LongTensor` of shape `(batch_size, source_length)`): The utterance (or masked code).
             attention_mask (`torch.Tensor` of shape `(batch_size, source_length)`, *optional*): 0 at padding.
             unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*):
-                Rows whose E_s is fresh Gaussian noise (unconditional generation, paper section 3.2).
-            generator (`torch.Generator`, *optional*): Source of that noise.
+                Rows whose E_s is fresh Gaussian noise (unconditional generation, paper section 3.2), 8 vectors of it
+                whatever the padding. With infilling, rows whose utterance is hidden.
+            generator (`torch.Generator` or one for each row, *optional*): Source of that noise.
 
         Raises:
             ValueError: for an input of more than `config.max_source_length` tokens.
@@ -274,24 +284,35 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             )
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
+        if unconditional is not None and input_ids.shape[1] < UNCONDITIONAL_LENGTH:
+            missing = UNCONDITIONAL_LENGTH - input_ids.shape[1]
+            input_ids = F.pad(input_ids, (0, missing), value=self.config.pad_token_id)
+            attention_mask = F.pad(attention_mask, (0, missing))
+        visible = attention_mask.bool()
+        if self.encoder is None:
+            hidden = F.embedding(input_ids, self.embedding_table())
+            if unconditional is not None:
+                visible = visible & ~unconditional[:, None]
+            return CodeFusionMemory(hidden, _additive_mask(visible, hidden.dtype), input_ids, visible, [], [])
+
         encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         hidden = self.memory_proj(encoded)
         if self.memory_embedding_proj is not None:
             hidden = hidden + self.memory_embedding_proj(
                 F.embedding(input_ids, self.embedding_table()).to(hidden.dtype)
             )
-        visible = attention_mask.bool()
         can_copy = visible
         if unconditional is not None:
-            noise = _randn(hidden.shape, generator, hidden.device).to(hidden.dtype) * self.config.uncond_noise_std
+            shape = (hidden.shape[0], UNCONDITIONAL_LENGTH, hidden.shape[2])
+            noise = _randn(shape, generator, hidden.device).to(hidden.dtype) * self.config.uncond_noise_std
+            noise = F.pad(noise, (0, 0, 0, hidden.shape[1] - UNCONDITIONAL_LENGTH))
             hidden = torch.where(unconditional[:, None, None], noise, hidden)
-            visible = visible | unconditional[:, None]
+            is_noise = torch.arange(hidden.shape[1], device=hidden.device) < UNCONDITIONAL_LENGTH
+            visible = torch.where(unconditional[:, None], is_noise, visible)
             can_copy = can_copy & ~unconditional[:, None]
-        mask = torch.zeros(visible.shape, dtype=hidden.dtype, device=hidden.device)
-        mask = mask.masked_fill(~visible, torch.finfo(hidden.dtype).min)[:, None, None]
         return CodeFusionMemory(
             hidden_states=hidden,
-            mask=mask,
+            mask=_additive_mask(visible, hidden.dtype),
             input_ids=input_ids,
             can_copy=can_copy,
             denoiser_key_values=self.denoiser.stack.key_values(hidden),
@@ -320,9 +341,32 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             `torch.FloatTensor` of shape `(rows, length, latent_dim)` in fp32.
         """
         table = self.embedding_table() if table is None else table
+        inputs = self._scaled(sample, timesteps)
+        if self.encoder is None:
+            # Infilling as in Diffusion-LM: the utterance's part of the sequence is held at its clean embeddings.
+            power = self.config.signal_power / self.config.embedding_dim
+            source = (memory.hidden_states * power**-0.5).repeat_interleave(len(sample) // len(memory.input_ids), 0)
+            inputs = torch.cat([inputs, source], dim=1)
+            previous = None if previous is None else F.pad(previous, (0, 0, 0, source.shape[1]))
+        return self._predict(inputs, timesteps, memory, previous, table)[:, : sample.shape[1]]
+
+    def _scaled(self, sample: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        # Unit variance at every t.
         alpha_bar = self.scheduler.alphas_cumprod.to(sample.device, torch.float32)[timesteps][:, None, None]
         power = self.config.signal_power / self.config.embedding_dim
-        inputs = sample * torch.rsqrt(alpha_bar * power + 1 - alpha_bar)  # unit variance at every t
+        return sample * torch.rsqrt(alpha_bar * power + 1 - alpha_bar)
+
+    def _noise(self, shape, generator, device) -> tuple[torch.Tensor, torch.Tensor]:
+        # ε of the diffusion and ε' of x_start (empty without it), drawn position by position: padding changes nothing.
+        width = self.config.embedding_dim
+        drawn = _randn((*shape, 2 * width if self.config.x_start_noise else width), generator, device)
+        return drawn[..., :width], drawn[..., width:]
+
+    def _denoise_joint(self, sample, timesteps, memory, previous=None, table=None) -> torch.Tensor:
+        # x̂0 of the program and the utterance behind it, both noised.
+        return self._predict(self._scaled(sample, timesteps), timesteps, memory, previous, table)
+
+    def _predict(self, inputs, timesteps, memory, previous, table) -> torch.Tensor:
         dtype = memory.hidden_states.dtype
         source = F.embedding(memory.input_ids, table).to(dtype)
         return self.denoiser(inputs.to(dtype), timesteps, memory, source, previous).float()
@@ -344,7 +388,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         unconditional: torch.BoolTensor | None = None,
         timesteps: torch.LongTensor | None = None,
         noise: torch.FloatTensor | None = None,
-        generator: torch.Generator | None = None,
+        noise_mask: torch.BoolTensor | None = None,
+        self_condition: bool | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
         return_dict: bool | None = None,
     ) -> CodeFusionOutput | tuple:
         """
@@ -358,7 +404,13 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): See [`encode`].
             timesteps (`torch.LongTensor` of shape `(batch_size,)`, *optional*): t; uniform in 0..T-1 by default.
             noise (`torch.FloatTensor` of shape `(batch_size, target_length, latent_dim)`, *optional*): ε.
-            generator (`torch.Generator`, *optional*): Source of every draw that is not given.
+            noise_mask (`torch.BoolTensor` of shape `(batch_size, target_length)`, *optional*):
+                Positions that are noised and count in the loss; the others are seen clean (the reading of CPD in the
+                paper's section 1). All by default.
+            self_condition (`bool`, *optional*): Whether the denoiser sees its own first estimate; a coin by default.
+            generator (`torch.Generator` or one for each row, *optional*):
+                Source of every draw that is not given. With one for each row, a row's draws do not depend on the rows
+                beside it, so neither the number of processes nor gradient accumulation changes them.
 
         Returns:
             [`CodeFusionOutput`]
@@ -370,37 +422,59 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             raise ValueError(
                 "`forward` computes the training loss and needs `labels`; use `generate` to sample programs"
             )
-        labels = labels.masked_fill(labels < 0, self.config.pad_token_id)
-        device, batch_size = labels.device, labels.shape[0]
+        config = self.config
+        labels = labels.masked_fill(labels < 0, config.pad_token_id)
+        device, (batch_size, length) = labels.device, labels.shape
         memory = self.encode(input_ids, attention_mask, unconditional, generator)
         table = self.embedding_table()
+        weights = torch.where(labels == config.pad_token_id, config.pad_loss_weight, 1.0)
+        if noise_mask is not None:
+            weights = weights * noise_mask
+        denoise = self.denoise
+        if self.encoder is None and not config.partial_noising:
+            # Diffusion-LM learns utterance and program as one text: both are noised, both count.
+            denoise = self._denoise_joint
+            labels = torch.cat([labels, memory.input_ids], dim=1)
+            weights = torch.cat([weights, memory.can_copy.to(weights)], dim=1)
+
         clean = F.embedding(labels, table).float()  # x0 = L(y)
         if timesteps is None:
-            timesteps = _randint(self.config.num_diffusion_steps, batch_size, generator, device)
-        if noise is None:
-            noise = _randn(clean.shape, generator, device)
-        noisy = self.scheduler.add_noise(clean, noise, timesteps)
+            timesteps = _randint(config.num_diffusion_steps, batch_size, generator, device)
+        start = clean
+        if noise is None or config.x_start_noise:
+            drawn, start_noise = self._noise((batch_size, length), generator, device)
+            if labels.shape[1] > length:
+                source_drawn, source_noise = self._noise(memory.input_ids.shape, generator, device)
+                drawn, start_noise = torch.cat([drawn, source_drawn], 1), torch.cat([start_noise, source_noise], 1)
+            noise = drawn if noise is None else noise
+            if config.x_start_noise:
+                start = clean + float(1 - self.scheduler.alphas_cumprod[0]) ** 0.5 * start_noise
+        noisy = self.scheduler.add_noise(start, noise, timesteps)
+        if noise_mask is not None:
+            noisy[:, :length] = torch.where(noise_mask[..., None], noisy[:, :length], clean[:, :length])
 
+        if self_condition is None:
+            self_condition = not self.training or bool(_randint(2, 1, generator, device).item())
         previous = None
-        if self.config.self_conditioning and (not self.training or _randint(2, 1, generator, device).item()):
+        if config.self_conditioning and self_condition:
             with torch.no_grad():
                 # The first pass needs no graph, so neither do the shared keys and values it reads.
-                previous = self.denoise(noisy, timesteps, memory, table=table).detach()
-        denoised = self.denoise(noisy, timesteps, memory, previous, table)
+                previous = denoise(noisy, timesteps, memory, table=table).detach()
+        denoised = denoise(noisy, timesteps, memory, previous, table)
         decoded, logits = self.decode(denoised, memory, table)
 
-        weights = torch.where(labels == self.config.pad_token_id, self.config.pad_loss_weight, 1.0)
-        config = self.config
         loss = codefusion_loss(
             x0=clean,
+            # Diffusion-LM, gaussian_diffusion.py: the last step aims at the embedding itself, the others at x_start.
+            x_start=torch.where((timesteps == 0)[:, None, None], clean, start) if config.x_start_noise else None,
             weights=weights,
             signal_power=config.signal_power,
             x0_pred=denoised,
             decoder_hidden=decoded,
             logits=logits,
             labels=labels,
-            # Rounding likelihood of Diffusion-LM: how well L(y) itself can be told from the other rows of L.
-            embedding_logits=torch.matmul(clean, table.float().T) if config.embedding_nll_weight else None,
+            # Rounding likelihood of Diffusion-LM: how well the embedding itself can be told from the other rows of L.
+            embedding_logits=self.head.score(start, table) if config.embedding_nll_weight else None,
             alpha_cumprod_T=float(self.scheduler.alphas_cumprod[-1]),
             snr=self.scheduler.snr(timesteps),
             space=config.denoising_loss,
@@ -414,13 +488,13 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         )
         output = CodeFusionOutput(
             loss=loss.total,
-            logits=logits,
+            logits=logits[:, :length],
             denoising_loss=loss.denoising,
             decoder_mse_loss=loss.decoder_mse,
             cross_entropy_loss=loss.cross_entropy,
             embedding_nll_loss=loss.embedding_nll,
             prior_loss=loss.prior,
-            denoised_embeddings=denoised,
+            denoised_embeddings=denoised[:, :length],
             encoder_last_hidden_state=memory.hidden_states,
         )
         use_dict = self.config.return_dict if return_dict is None else return_dict
@@ -437,13 +511,22 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         return super().save_pretrained(save_directory, **kwargs)
 
 
-def _randn(shape: torch.Size, generator: torch.Generator | None, device: torch.device) -> torch.Tensor:
+def _additive_mask(visible: torch.BoolTensor, dtype: torch.dtype) -> torch.Tensor:
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill(~visible, torch.finfo(dtype).min)[:, None, None]
+
+
+def _randn(shape: torch.Size, generator, device: torch.device) -> torch.Tensor:
+    if isinstance(generator, list):
+        return torch.cat([_randn((1, *shape[1:]), one, device) for one in generator])
     # A CPU generator works for every device, so that a seed means the same draw everywhere.
     source = generator.device if generator is not None else device
     return torch.randn(shape, generator=generator, device=source, dtype=torch.float32).to(device)
 
 
-def _randint(high: int, size: int, generator: torch.Generator | None, device: torch.device) -> torch.Tensor:
+def _randint(high: int, size: int, generator, device: torch.device) -> torch.Tensor:
+    if isinstance(generator, list):
+        return torch.cat([_randint(high, 1, one, device) for one in generator[:size]])
     source = generator.device if generator is not None else device
     return torch.randint(high, (size,), generator=generator, device=source).to(device)
 
