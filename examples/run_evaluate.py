@@ -53,6 +53,13 @@ def main():
     parser.add_argument("--num_inference_steps", type=int)
     parser.add_argument("--sampler")
     parser.add_argument("--num_revisions", type=int)
+    parser.add_argument(
+        "--decode_with", choices=("head", "nearest"), help="nearest: the paper's grounding ablation, without D and H."
+    )
+    parser.add_argument("--clamping", action="store_true", help="Round to tokens at every step, the paper's ablation.")
+    parser.add_argument(
+        "--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS, help="Spellings to compare; all by default."
+    )
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     args = parser.parse_args()
@@ -75,6 +82,8 @@ def main():
         "num_inference_steps": args.num_inference_steps,
         "sampler": args.sampler,
         "num_revisions": args.num_revisions,
+        "decode_with": args.decode_with,
+        "clamping": args.clamping or None,  # None: as the model has it
         "batch_size": args.batch_size,
     }
 
@@ -82,8 +91,8 @@ def main():
     data = {name: read_benchmark(path) for name, path in files.items()}
     tasks = {(name, "", seed): rows for name, rows in data.items() for seed in args.seeds}
     for name, rows in data.items():
-        for variant, change in VARIANTS.items():
-            changed = [{**row, "nl": change(row["nl"]) or row["nl"]} for row in rows]
+        for variant in args.variants:
+            changed = [{**row, "nl": VARIANTS[variant](row["nl"]) or row["nl"]} for row in rows]
             tasks[name, variant, args.seeds[0]] = changed
     for (name, variant, _), rows in tasks.items():  # before the first is predicted: that may take hours
         try:
@@ -117,7 +126,7 @@ def main():
     }
     for name, rows in data.items():
         normalize, same = get_language(language).normalize, {}
-        for variant in VARIANTS:
+        for variant in args.variants:
             pairs = zip(predictions[name, "", args.seeds[0]], predictions[name, variant, args.seeds[0]])
             same[variant] = sum(normalize((a or [""])[0]) == normalize((b or [""])[0]) for a, b in pairs) / len(rows)
         runs = []
@@ -164,17 +173,21 @@ def render(results: dict) -> str:
     """The results as Markdown."""
     language, seeds = results["language"], results["settings"]["seeds"]
     steps = results["settings"]["num_inference_steps"] or "the model's own number of"
+    # Folders from before these switches lack them.
+    changed = {name: results["settings"].get(name) for name in ("decode_with", "clamping")}
+    ablation = "".join(f", {name}={value}" for name, value in changed.items() if value is not None)
     text = [
         f"# {results['model']} ({language})",
         "",
-        f"Per cent, mean ± standard deviation over the seeds {', '.join(map(str, seeds))}; {steps} steps, "
+        f"Per cent, mean ± standard deviation over the seeds {', '.join(map(str, seeds))}; {steps} steps{ablation}, "
         f"{results['settings']['num_return_sequences']} candidates, {results['settings']['dtype']}, "
         f"{results['versions']['machine']}; weights {results['weights']}.",
     ]
     for entry in results["data"].values():
         text += ["", f"## {entry['file']}: {entry['rows']} rows", ""]
         text += score_table(entry, "")
-        text += ["", "| same first candidate (first seed) | |", "|---|---|"]
+        if entry["same_first_candidate"]:
+            text += ["", "| same first candidate (first seed) | |", "|---|---|"]
         text += [f"| {name.replace('_', ' ')} | {100 * v:.1f} |" for name, v in entry["same_first_candidate"].items()]
         if "clean" in entry:
             clean = entry["clean"]

@@ -10,7 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from codefusion_hf.data.benchmarks import read_pairs, read_training_pairs
+from codefusion_hf.data.arguments import add_dataset_arguments, check_dataset_arguments
+from codefusion_hf.data.benchmarks import read_pairs
+from codefusion_hf.data.cache import cached_pairs
+from codefusion_hf.data.streaming import StreamingPairs, expand_files, open_sources
 from codefusion_hf.data.tasks import PairDataset
 from codefusion_hf.evaluation import check_examples, generate_candidates
 from codefusion_hf.scoring import match_scores
@@ -20,19 +23,13 @@ from codefusion_hf.training import add_arguments, build_model, train
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
+    add_dataset_arguments(parser)
     parser.add_argument("--cond_dropout", type=float, default=0.0, help="Share of utterances replaced by noise.")
     args = parser.parse_args()
 
+    check_dataset_arguments(args)
     model, tokenizer = build_model(args, Path(__file__).parent / "configs")
-    pairs = [row for file in args.train_file for row in read_training_pairs(file)][: args.max_train_samples]
-    dataset = PairDataset(
-        pairs,
-        tokenizer,
-        model.config.max_source_length,
-        model.config.max_target_length,
-        cond_dropout=args.cond_dropout,
-        seed=args.seed,
-    )
+    dataset = load_pairs(args, model.config, tokenizer)
     validate = None
     if args.validation_file:
         rows = read_pairs(args.validation_file, args.language)[: args.max_eval_samples]
@@ -45,6 +42,18 @@ def main():
             return match_scores(candidates, rows, args.language)
 
     train(args, model, tokenizer, dataset, validate)
+
+
+def load_pairs(args, config, tokenizer):
+    """The (utterance, program) pairs of the training files."""
+    options = {"cond_dropout": args.cond_dropout, "seed": args.seed}
+    lengths = (config.max_source_length, config.max_target_length)
+    if args.streaming:
+        options |= {"shuffle_buffer_size": args.shuffle_buffer_size, "cache_dir": args.cache_dir}
+        return StreamingPairs(open_sources(args.train_file), tokenizer, *lengths, **options)
+    files = expand_files(args.train_file)
+    pairs = cached_pairs(files, tokenizer, args.cache_dir, args.preprocessing_num_workers)
+    return PairDataset(pairs, tokenizer, *lengths, indices=range(len(pairs))[: args.max_train_samples], **options)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ RINGS = {name: 0 for name in HUB_FILES} | {
     "baselines": 3,
     "scoring": 3,
     "hub": 3,
+    "spreadsheets": 3,
     "streaming": 3,
     "cli": 4,
 }

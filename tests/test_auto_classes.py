@@ -105,7 +105,8 @@ def test_pipeline_by_task_name(tiny_cf):
 def test_trainers(kind, tiny_cf, tmp_path):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
-    from codefusion_hf.data.tasks import Collator, PairDataset
+    from codefusion_hf.data.batching import Collator
+    from codefusion_hf.data.tasks import PairDataset
 
     model, tokenizer = AutoModel.from_pretrained(tiny_cf, dtype=torch.float32), AutoTokenizer.from_pretrained(tiny_cf)
     rows = [{"nl": f"values above {n}", "code": f"GreaterThan({n})"} for n in range(16)]

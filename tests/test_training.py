@@ -1,19 +1,33 @@
-"""The training scripts, run as users run them: overfitting, exact resume, both stages, wrong arguments."""
+"""The training scripts: overfitting, exact resume, both stages, early stopping, adapters, logs, wrong arguments."""
 
+import importlib.util
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizer
 
-from codefusion_hf.training import EMA, load_pretrained_encoder
+from codefusion_hf import CodeFusionForConditionalGeneration
+from codefusion_hf.training import (
+    EMA,
+    TrainingFlops,
+    compare_rates,
+    default_precision,
+    load_pretrained_encoder,
+    row_generator,
+    training_rate,
+)
 
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +43,32 @@ def script(name: str, *arguments: object, check: bool = True) -> subprocess.Comp
     return done
 
 
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Runs a script in this process, which has imported everything already; returns what it printed."""
+
+    def run(name: str, *arguments: object, fails: bool = False) -> str:
+        AcceleratorState._reset_state(True)
+        GradientState._reset_state()
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        if not fails:
+            runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+            return capsys.readouterr().out
+        with pytest.raises(SystemExit) as exit_:
+            runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+        return str(exit_.value.code) + capsys.readouterr().err
+
+    yield run
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+
+
+def assert_equal_weights(folder: Path, other: Path) -> None:
+    mine, theirs = load_file(folder / "model.safetensors"), load_file(other / "model.safetensors")
+    assert set(mine) == set(theirs)
+    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+
+
 def log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
@@ -38,7 +78,8 @@ def test_32_real_pairs_are_overfitted_by_sampling(tmp_path):
     rows = PAIRS.read_text().splitlines()[:32]
     (tmp_path / "pairs.jsonl").write_text("\n".join(rows) + "\n")
     script(
-        *("run_finetune.py", "--config_name", "tiny", "--tokenizer_name", TINY, "--output_dir", tmp_path / "out"),
+        *("run_finetune.py", "--config_name", "tiny", "--tokenizer_name", TINY, "--language", "cf"),
+        *("--output_dir", tmp_path / "out"),
         *("--train_file", tmp_path / "pairs.jsonl", "--validation_file", tmp_path / "pairs.jsonl"),
         *("--max_train_steps", 500, "--per_device_train_batch_size", 32, "--learning_rate", "3e-3"),
         *("--num_warmup_steps", 50, "--ema_decay", 0.99, "--logging_steps", 250, "--checkpointing_steps", 1000),
@@ -54,7 +95,16 @@ def test_both_stages_and_exact_resume(tmp_path):
     """Pre-train, fine-tune; and 6 steps at once equal 3 steps, a new process, and 3 more, to the bit."""
     common = ("--tokenizer_name", TINY, "--train_file", PAIRS, "--per_device_train_batch_size", 8)
     common += ("--logging_steps", 1, "--num_warmup_steps", 2, "--max_train_steps", 6, "--canvas_buckets", 16)
-    script("run_pretrain.py", "--config_name", "tiny", *common, "--output_dir", tmp_path / "pretrained")
+    script(
+        "run_pretrain.py",
+        "--config_name",
+        "tiny",
+        "--language",
+        "cf",
+        *common,
+        "--output_dir",
+        tmp_path / "pretrained",
+    )
     losses = [line["loss"] for line in log(tmp_path / "pretrained")]
     assert len(losses) == 6 and losses[-1] < losses[0]
     for line in log(tmp_path / "pretrained"):
@@ -67,42 +117,16 @@ def test_both_stages_and_exact_resume(tmp_path):
     assert (tmp_path / "parts" / "step_3").is_dir()
     done = script(*finetune, "--output_dir", tmp_path / "parts", "--resume_from_checkpoint", "latest")
     assert "steps 3 to 6" in done.stdout and "5 steps an epoch" in done.stdout  # the resumed part crosses an epoch
-    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
-    for name, weight in whole.items():
-        assert torch.equal(weight, parts[name]), name
+    assert_equal_weights(tmp_path / "whole", tmp_path / "parts")
     pick = lambda rows: [(row["step"], row["loss"]) for row in rows]  # noqa: E731
     assert pick(log(tmp_path / "whole")) == pick(log(tmp_path / "parts"))
 
 
-def test_two_processes_train_one_model(tmp_path):
-    """Under torchrun, with gradient accumulation and bf16: the processes share the examples."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [
-        str(ROOT / "examples" / "run_finetune.py"),
-        "--model_name_or_path",
-        str(TINY),
-        "--train_file",
-        str(PAIRS),
-    ]
-    command += ["--output_dir", str(tmp_path), "--max_train_steps", "4", "--per_device_train_batch_size", "4"]
-    command += ["--gradient_accumulation_steps", "2", "--mixed_precision", "bf16", "--logging_steps", "1"]
-    command += ["--gradient_checkpointing", "--encoder_learning_rate", "0"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "2 steps an epoch" in done.stdout
-    assert [line["step"] for line in log(tmp_path)] == [1, 2, 3, 4]
-    before, after = load_file(TINY / "model.safetensors"), load_file(tmp_path / "model.safetensors")
-    moved = {name for name in before if not torch.allclose(before[name].float(), after[name], atol=1e-6)}
-    assert moved and not any(name.startswith("encoder.") for name in moved)
-
-
-def test_a_used_output_folder_is_refused(tmp_path):
+def test_a_used_output_folder_is_refused(tmp_path, here):
     (tmp_path / "step_7").mkdir()
-    done = script(
-        "run_finetune.py", "--model_name_or_path", TINY, "--train_file", PAIRS, "--output_dir", tmp_path, check=False
-    )
-    assert done.returncode != 0 and "holds checkpoints of another run" in done.stderr
+    options = ("--model_name_or_path", TINY, "--train_file", PAIRS, "--output_dir", tmp_path)
+    message = here("run_finetune.py", *options, "--per_device_train_batch_size", 8, fails=True)
+    assert "holds checkpoints of another run" in message
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
@@ -121,29 +145,231 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert log(tmp_path)[-1]["step"] == int(checkpoint.name[5:])
 
 
+FROM_TINY = ["--model_name_or_path", TINY]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config_name", "huge", "--tokenizer_name", TINY], "presets are mini"),
+        (["--config_name", "huge", "--tokenizer_name", TINY], "presets are"),
         (["--config_name", "tiny"], "needs --tokenizer_name"),
+        (["--config_name", "tiny", "--tokenizer_name", TINY], "a new model needs --language"),
         ([], "either --model_name_or_path or --config_name"),
-        (["--model_name_or_path", TINY, "--train_file", "missing.jsonl"], "missing.jsonl"),
-        (["--model_name_or_path", TINY, "--canvas_buckets", "64"], "from 1 to 32"),
-        (["--model_name_or_path", TINY, "--resume_from_checkpoint", "elsewhere"], "step_N"),
-        (["--model_name_or_path", TINY, "--ema_decay", "1"], "ema_decay"),
-        (["--model_name_or_path", TINY, "--encoder_name_or_path", TINY], "goes with --config_name"),
-        (["--model_name_or_path", TINY, "--per_device_train_batch_size", "64"], "do not fill"),
-        (["--model_name_or_path", TINY, "--checkpoints_total_limit", "0"], "at least 1"),
+        (["--model_name_or_path", "fc"], "unknown model 'fc': shipped models are"),
+        ([*FROM_TINY, "--train_file", "missing.jsonl"], "missing.jsonl"),
+        ([*FROM_TINY, "--canvas_buckets", "64"], "from 1 to 32"),
+        ([*FROM_TINY, "--resume_from_checkpoint", "elsewhere"], "step_N"),
+        ([*FROM_TINY, "--ema_decay", "1"], "ema_decay"),
+        ([*FROM_TINY, "--encoder_name_or_path", TINY], "goes with --config_name"),
+        ([*FROM_TINY, "--per_device_train_batch_size", "64"], "40 examples do not fill a batch of 64"),
+        ([*FROM_TINY, "--gradient_accumulation_steps", "6"], "batch of 48 examples (8 x 1 process(es) x 6 accumul"),
+        ([*FROM_TINY, "--checkpoints_total_limit", "0"], "--checkpoints_total_limit must be at least 1, got 0"),
+        ([*FROM_TINY, "--max_train_steps", "5", "--num_train_epochs", "2"], "not both"),
+        ([*FROM_TINY, "--early_stopping_patience", "2"], "give --validation_file"),
+        ([*FROM_TINY, "--report_to", "none", "tensorboard"], "none excludes"),
+        ([*FROM_TINY, "--streaming"], "streamed data have no length: give --max_train_steps"),
+        ([*FROM_TINY, "--push_to_hub"], "--push_to_hub needs --hub_model_id ORGANISATION/NAME"),
+        ([*FROM_TINY, "--lora_rank", "0"], "--lora_rank must be at least 1"),
+        ([*FROM_TINY, "--torch_compile", "fast"], "--torch_compile must be one of"),
     ],
 )
-def test_wrong_arguments_give_one_line(arguments, message, tmp_path):
+def test_wrong_arguments_give_one_line(arguments, message, tmp_path, here):
     common = ("--train_file", PAIRS, "--output_dir", tmp_path, "--per_device_train_batch_size", 8)
-    done = script("run_finetune.py", *common, *arguments, check=False)
-    assert done.returncode != 0
-    assert message in done.stderr and "Traceback" not in done.stderr
+    printed = here("run_finetune.py", *common, *arguments, fails=True)
+    assert message in printed and "run_finetune.py: error: " in printed
+    assert not (tmp_path / "log.jsonl").exists()
 
 
-def test_ema_warms_up_and_swaps():
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed")
+def test_a_tracker_that_is_not_installed_is_named(tmp_path, here):
+    options = ("--train_file", PAIRS, "--output_dir", tmp_path, "--report_to", "tensorboard", "wandb")
+    assert "--report_to wandb needs" in here("run_finetune.py", *FROM_TINY, *options, fails=True)
+
+
+SHORT = (*FROM_TINY, "--train_file", PAIRS, "--per_device_train_batch_size", 8, "--logging_steps", 1)
+SHORT += ("--mixed_precision", "no", "--num_warmup_steps", 0)
+
+
+def test_early_stopping_keeps_the_best_weights_and_resumes(tmp_path, here):
+    """A learning rate that destroys the model: the first validation is the best, and two more end the run."""
+    options = (*SHORT, "--validation_file", PAIRS, "--max_eval_samples", 10, "--num_inference_steps", 2)
+    options += ("--early_stopping_patience", 2, "--metric_for_best_model", "exact_5", "--eval_steps", 1)
+    options += ("--learning_rate", 0.1, "--num_warmup_steps", 5, "--max_train_steps", 20)
+    printed = here("run_finetune.py", *options, "--output_dir", tmp_path / "whole")
+    lines = [line for line in log(tmp_path / "whole") if "exact_5" in line]
+    scores = [line["exact_5"] for line in lines]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    assert len(lines) == best + 3 < 20 and scores[-1] < scores[best]
+    assert f"the best exact_5 was {scores[best]}, at step {best + 1}" in printed
+    assert_equal_weights(tmp_path / "whole", tmp_path / "whole" / "best")
+    assert (tmp_path / "whole" / "tokenizer.json").exists()
+
+    here("run_finetune.py", *options, "--output_dir", tmp_path / "parts", "--stop_after_steps", best + 2)
+    printed = here(
+        "run_finetune.py", *options, "--output_dir", tmp_path / "parts", "--resume_from_checkpoint", "latest"
+    )
+    assert f"steps {best + 2} to 20" in printed
+    assert [line for line in log(tmp_path / "parts") if "exact_5" in line] == lines
+    assert_equal_weights(tmp_path / "whole", tmp_path / "parts")
+    # Again: it is over.
+    printed = here(
+        "run_finetune.py", *options, "--output_dir", tmp_path / "parts", "--resume_from_checkpoint", "latest"
+    )
+    assert len(log(tmp_path / "parts")) == len(log(tmp_path / "whole"))
+    message = here(
+        "run_finetune.py", *options, "--output_dir", tmp_path / "c", "--metric_for_best_model", "bleu", fails=True
+    )
+    assert "--metric_for_best_model must be one of exact_1" in message
+
+
+def test_lora_trains_adapters_resumes_and_saves_a_normal_checkpoint(tmp_path, here):
+    options = (*SHORT, "--lora_rank", 4, "--learning_rate", 0.01, "--max_train_steps", 6, "--gradient_checkpointing")
+    printed = here("run_finetune.py", *options, "--output_dir", tmp_path / "whole")
+    trained = int(printed.split(" trained")[0].split("(")[-1].replace(",", ""))
+    assert 0 < trained < 30_000
+    before, after = load_file(TINY / "model.safetensors"), load_file(tmp_path / "whole" / "model.safetensors")
+    assert set(before) == set(after), "a normal checkpoint, whose adapters are merged"
+    moved = {name for name in before if not torch.allclose(before[name].float(), after[name], atol=1e-3)}
+    parts = ("SelfAttention.", "DenseReluDense.", "_attn.", "up_proj", "down_proj", ".copy.")
+    assert moved and all(any(part in name for part in parts) for name in moved)
+    for part in ("encoder.", "denoiser.stack.", "decoder.stack.", "denoiser.copy.", "head.copy."):
+        assert any(name.startswith(part) for name in moved), part
+
+    from peft import PeftModel
+
+    base = CodeFusionForConditionalGeneration.from_pretrained(TINY, dtype=torch.float32)
+    adapted = PeftModel.from_pretrained(base, tmp_path / "whole" / "adapter").merge_and_unload()
+    for name, weight in adapted.state_dict().items():
+        if name in after:
+            torch.testing.assert_close(weight, after[name], rtol=1e-4, atol=1e-5)
+
+    here("run_finetune.py", *options, "--output_dir", tmp_path / "parts", "--stop_after_steps", 4)
+    here("run_finetune.py", *options, "--output_dir", tmp_path / "parts", "--resume_from_checkpoint", "latest")
+    assert_equal_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_ones_own_pairs_from_the_shipped_checkpoint(tmp_path, here):
+    """docs/training.md: a file of sentences and programs, the name of a shipped model, and no more."""
+    pairs = [{"nl": f"mark what is above {number}", "code": f"GreaterThan({number})"} for number in range(20)]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    options = ("--train_file", tmp_path / "mine.jsonl", "--output_dir", tmp_path / "out", "--lora_rank", 2)
+    options += ("--num_train_epochs", 2, "--per_device_train_batch_size", 10, "--logging_steps", 1)
+    printed = here("run_finetune.py", "--model_name_or_path", "cf", *options)
+    assert "2 steps an epoch, steps 0 to 4 of 4" in printed
+    arguments = json.loads((tmp_path / "out" / "arguments.json").read_text())
+    assert arguments["language"] == "cf" and arguments["num_warmup_steps"] == 0
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["language"] == "cf"
+    model = CodeFusionForConditionalGeneration.from_pretrained(tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    ids = model.generate(**tokenizer(["above 7"], return_tensors="pt"), seed=0, num_inference_steps=2)
+    assert tokenizer.decode(ids[0], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("script_name", ["run_finetune.py", "run_pretrain.py"])
+def test_streams_are_trained_on_and_resumed(script_name, tmp_path, here):
+    options = (*SHORT, "--streaming", "--shuffle_buffer_size", 16, "--learning_rate", 0.01, "--max_train_steps", 7)
+    options += ("--cache_dir", tmp_path / "cache")
+    here(script_name, *options, "--output_dir", tmp_path / "whole")
+    assert log(tmp_path / "whole")[-1]["epoch"] >= 1, "the end of the stream is passed"
+    here(script_name, *options, "--output_dir", tmp_path / "parts", "--stop_after_steps", 3)
+    workers = ("--dataloader_num_workers", 2)
+    here(script_name, *options, "--output_dir", tmp_path / "parts", "--resume_from_checkpoint", "latest", *workers)
+    assert_equal_weights(tmp_path / "whole", tmp_path / "parts")
+    assert [line["loss"] for line in log(tmp_path / "whole")] == [line["loss"] for line in log(tmp_path / "parts")]
+
+
+def test_a_stream_without_a_batch_is_an_error(tmp_path, here):
+    options = (*FROM_TINY, "--train_file", PAIRS, "--streaming", "--max_train_steps", 3, "--output_dir", tmp_path)
+    options += ("--cache_dir", tmp_path / "cache")
+    assert "do not fill one batch" in here("run_finetune.py", *options, fails=True)
+
+
+def test_log_and_tensorboard_say_the_same(tmp_path, here):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    options = (*SHORT, "--output_dir", tmp_path, "--max_train_steps", 3, "--report_to", "tensorboard")
+    printed = here("run_finetune.py", *options)
+    lines = log(tmp_path)
+    (folder,) = {path.parent for path in tmp_path.rglob("events.out.tfevents.*") if path.parent.name == "codefusion"}
+    events = EventAccumulator(str(folder)).Reload().Scalars("loss")
+    assert [event.step for event in events] == [1, 2, 3]
+    assert [event.value for event in events] == pytest.approx([line["loss"] for line in lines])
+    for line in lines:
+        assert 0 < line["examples_per_second"] < line["tokens_per_second"]
+        assert 0 < line["model_flops_utilization"] < 1
+    assert "mixed precision no, eager attention, matrix products reach" in printed
+
+
+def test_the_trained_model_is_pushed(tmp_path, hub):
+    options = (*SHORT, "--output_dir", tmp_path / "out", "--max_train_steps", 1)
+    options += ("--push_to_hub", "--hub_model_id", "someone/mine")
+    command = [sys.executable, ROOT / "examples" / "run_finetune.py", *options]
+    environment = {**os.environ, **hub.environment(tmp_path / "home")}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    files = hub.files("someone/mine")
+    assert files["model.safetensors"] == (tmp_path / "out" / "model.safetensors").read_bytes()
+    assert {"config.json", "tokenizer.json", "README.md"} < set(files) and "arguments.json" not in files
+
+
+def test_compiled_layers_compute_the_same(tmp_path, here):
+    """As far as torch.compile captures them; inductor would take minutes to build C++ kernels."""
+    losses = []
+    for extra in ((), ("--torch_compile", "eager")):
+        output = tmp_path / str(len(losses))
+        here("run_finetune.py", *SHORT, "--output_dir", output, "--max_train_steps", 2, *extra)
+        losses.append([line["loss"] for line in log(output)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_precision_is_what_accelerate_was_told_or_the_device_can_do(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    assert default_precision() is None
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if flags:
+        assert default_precision() == ("bf16" if "avx512_bf16" in flags or "amx_tile" in flags else "no")
+
+
+def test_flops_are_those_of_a_real_step():
+    model = CodeFusionForConditionalGeneration.from_pretrained(
+        TINY, dtype=torch.float32, attn_implementation="eager"
+    ).train()
+    flops = TrainingFlops(model, [16, 32])
+    assert model.training
+    for width, canvas, twice in ((24, 16, False), (56, 32, True)):
+        ids, labels = torch.full((3, width), 5), torch.full((3, canvas), 5)
+        with FlopCounterMode(display=False) as counter:
+            model(input_ids=ids, labels=labels, self_condition=twice, generator=torch.Generator()).loss.backward()
+        # Backward is twice forward but for the gradients of the inputs, which nobody needs.
+        assert flops(3, width, canvas, twice) == pytest.approx(counter.get_total_flops(), rel=0.05)
+
+
+def test_speed_is_measured_on_a_copy(tmp_path, here):
+    model = CodeFusionForConditionalGeneration.from_pretrained(TINY, dtype=torch.float32)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    batch = {"input_ids": torch.full((4, 16), 5), "labels": torch.full((4, 16), 5)}
+    assert training_rate(model, [batch] * 3, "bf16", "sdpa") > 0
+    rates = compare_rates(model, [batch] * 3)
+    assert rates["speedup"] == pytest.approx(rates["bf16_eager"] / rates["fp32_sdpa"], abs=1e-3)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="at least 2 batches, got 1"):
+        training_rate(model, [batch])
+    with pytest.raises(ValueError, match="must be 'no' or 'bf16', got 'fp8'"):
+        training_rate(model, [batch] * 2, "fp8")
+    printed = here("run_finetune.py", *SHORT, "--output_dir", tmp_path / "none", "--measure_speed")
+    assert set(json.loads(printed)) == {"bf16_eager", "fp32_sdpa", "speedup"}
+    assert not (tmp_path / "none").exists()
+
+
+def test_noise_is_keyed_on_seed_epoch_and_example():
+    draws = {key: torch.randn(2, generator=row_generator(*key)).tolist() for key in np.ndindex(3, 3, 3)}
+    assert len({tuple(draw) for draw in draws.values()}) == 27
+    assert torch.randn(2, generator=row_generator(2, 1, 0)).tolist() == draws[2, 1, 0]
+
+
+def test_ema_warms_up_and_is_applied():
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(layer.weight)
     ema = EMA(layer, 0.999)
@@ -152,10 +378,10 @@ def test_ema_warms_up_and_swaps():
     ema.update(layer)
     # First update: decay min(0.999, 2 / 11).
     assert ema.shadow["weight"].item() == pytest.approx(1 + (3 - 1) * (1 - 2 / 11))
-    ema.swap(layer)
-    assert layer.weight.item() == pytest.approx(1 + 2 * 9 / 11) and ema.shadow["weight"].item() == 3.0
-    ema.swap(layer)
-    assert layer.weight.item() == 3.0
+    with ema.applied(layer):
+        assert layer.weight.item() == pytest.approx(1 + 2 * 9 / 11) and not layer.training
+    assert layer.weight.item() == 3.0 and layer.training
+    assert ema.shadow["weight"].item() == pytest.approx(1 + 2 * 9 / 11)
 
 
 def test_a_pretrained_encoder_moves_to_our_tokenizer(tmp_path):

@@ -110,6 +110,8 @@ def generate_candidates(
     num_inference_steps: int | None = None,
     sampler: str | None = None,
     num_revisions: int | None = None,
+    decode_with: str | None = None,
+    clamping: bool | None = None,
     batch_size: int = 16,
     streamer: BaseStreamer | None = None,
 ) -> list[list[dict[str, Any]]]:
@@ -127,6 +129,10 @@ def generate_candidates(
         num_inference_steps (`int`, *optional*): Denoising steps; the model's own number by default.
         sampler (`str`, *optional*): Name of a sampler; the model's own by default.
         num_revisions (`int`, *optional*): Times the draft is reconsidered; the model's own number by default.
+        decode_with (`str`, *optional*): `"head"` or `"nearest"` (the paper's grounding ablation); the model's own by
+            default.
+        clamping (`bool`, *optional*): Whether each step's estimate is rounded to tokens (the paper's clamping
+            ablation); as the model has it by default.
         batch_size (`int`, defaults to 16): Examples per batch, at least 1. Changes speed, never results.
         streamer (`BaseStreamer`, *optional*): Receives the drafts; for one example at a time.
 
@@ -136,13 +142,19 @@ def generate_candidates(
 
     Raises:
         ValueError: For an unusable utterance or table, a prompt of more than `model.config.max_source_length` tokens,
-            or an unknown sampler.
+            or an unknown sampler or way of decoding.
     """
     _check_count("num_return_sequences", num_return_sequences)
     _check_count("batch_size", batch_size)
     prompts = [_prompt(model, tokenizer, example) for example in examples]
     # The model's own settings hold where the caller gives none.
-    settings = {"num_inference_steps": num_inference_steps, "sampler": sampler, "num_revisions": num_revisions}
+    settings = {
+        "num_inference_steps": num_inference_steps,
+        "sampler": sampler,
+        "num_revisions": num_revisions,
+        "decode_with": decode_with,
+        "clamping": clamping,
+    }
     settings = {name: value for name, value in settings.items() if value is not None}
 
     # More are asked for than sampled: programs that differ in spelling alone count once, and invalid ones come last.
@@ -178,6 +190,8 @@ def predict(
     num_inference_steps: int | None = None,
     sampler: str | None = None,
     num_revisions: int | None = None,
+    decode_with: str | None = None,
+    clamping: bool | None = None,
     batch_size: int = 16,
 ) -> int:
     """
@@ -191,8 +205,8 @@ def predict(
         model_name_or_path (`str`): See [`load`].
         data (`str` or `Path`): JSON lines `{"id", "nl"}`, with an optional `table`; other keys are ignored.
         output (`str` or `Path`): JSON lines `{"id", "nl", "candidates"}`, see [`generate_candidates`].
-        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, batch_size: See
-            [`generate_candidates`].
+        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, decode_with, clamping, batch_size:
+            See [`generate_candidates`].
 
     Returns:
         `int`: The number of rows that this call generated.
@@ -226,6 +240,8 @@ def predict(
         num_inference_steps,
         sampler,
         num_revisions,
+        decode_with,
+        clamping,
         batch_size,
     )
 
@@ -240,6 +256,8 @@ def predict_rows(
     num_inference_steps: int | None = None,
     sampler: str | None = None,
     num_revisions: int | None = None,
+    decode_with: str | None = None,
+    clamping: bool | None = None,
     batch_size: int = 16,
     accelerator: accelerate.Accelerator | None = None,
 ) -> int:
@@ -251,8 +269,8 @@ def predict_rows(
         model, tokenizer: As returned by [`load`].
         rows (`list[dict]`): Each with `id`, `nl` and, optionally, `table`.
         output (`str` or `Path`): The file to write, or to go on with.
-        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, batch_size: See
-            [`generate_candidates`].
+        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, decode_with, clamping, batch_size:
+            See [`generate_candidates`].
         accelerator (`accelerate.Accelerator`, *optional*): Of the processes that all call this function; one process
             by default.
 
@@ -272,6 +290,8 @@ def predict_rows(
         "num_inference_steps": num_inference_steps,
         "sampler": sampler,
         "num_revisions": num_revisions,
+        "decode_with": decode_with,
+        "clamping": clamping,
     }
     rank, num_processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     # Only the first process touches the files.
@@ -294,6 +314,8 @@ def predict_rows(
                 num_inference_steps,
                 sampler,
                 num_revisions,
+                decode_with,
+                clamping,
                 batch_size,
             )
             lines = [
@@ -411,7 +433,8 @@ def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) 
         try:
             earlier = _parse_object(record_path.read_bytes())
             ids = [_parse_object(line)["id"] for line in content.split(b"\n")[:-1]]
-            changed = [name for name in settings if earlier["settings"][name] != settings[name]]
+            # A setting that an older record lacks was the model's own.
+            changed = [name for name in settings if earlier["settings"].get(name) != settings[name]]
             answered = earlier["rows"][: len(ids)]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"cannot resume {output}: {_one_line(error)}; choose another output") from None

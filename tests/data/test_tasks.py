@@ -1,15 +1,15 @@
 """Training examples: pairs, masked code, batches that can be resumed."""
 
-import random
 from pathlib import Path
 
 import pytest
-import torch
 from transformers import AutoTokenizer
 
 from codefusion_hf.data.benchmarks import read_jsonl, read_pairs, read_training_pairs
-from codefusion_hf.data.corruption import mask_code
-from codefusion_hf.data.tasks import CodeDataset, Collator, LengthBatchSampler, PairDataset
+from codefusion_hf.data.cache import PackedRows
+from codefusion_hf.data.encoding import encode_programs
+from codefusion_hf.data.tasks import CPD_MASK_TOKENS, CodeDataset, PairDataset, PretrainingTask
+from codefusion_hf.data.tokenization import train_tokenizer
 from codefusion_hf.languages import get_language
 
 
@@ -27,67 +27,105 @@ def tokenizer(tiny_cf):
     return AutoTokenizer.from_pretrained(tiny_cf)
 
 
-@pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("ratio", [0.1, 0.3, 1.0])
-def test_masking_is_consistent_and_reversible(code, ratio):
-    spans = CF.spans(code)
-    names = [code[s.start : s.end] for s in spans]
-    for seed in range(20):
-        pieces = mask_code(code, spans, random.Random(seed), ratio)
-        masked = [piece for piece in pieces if isinstance(piece, int)]
-        assert masked and masked[0] == 0 and len(set(masked)) == max(masked) + 1
-        # Put the names back in order of appearance: every sentinel must stand for one name, everywhere.
-        text, position, meaning = "", 0, {}
-        for piece in pieces:
-            if isinstance(piece, int):
-                span = next(s for s in spans if s.start == position)
-                name = code[span.start : span.end]
-                assert meaning.setdefault(piece, name) == name
-                text += name
-                position = span.end
-            else:
-                assert code[position:].startswith(piece)
-                text, position = text + piece, position + len(piece)
-        assert text == code
-        visible = "".join(piece for piece in pieces if isinstance(piece, str))
-        hidden = set(meaning.values())
-        assert len(hidden) == len(meaning)
-        kept = [code[s.start : s.end] for s in CF.spans(visible)] if CF.is_valid(visible) else []
-        assert not hidden & set(kept)
-    assert set(names) >= hidden
-
-
-def test_literals_are_never_masked():
-    for seed in range(30):
-        pieces = mask_code(CODES[1], CF.spans(CODES[1]), random.Random(seed), 1.0)
-        assert sum(piece.count("open") for piece in pieces if isinstance(piece, str)) == 2
-
-
-def test_mask_ratio_is_checked():
-    with pytest.raises(ValueError, match=r"\(0, 1\]"):
-        mask_code(CODES[0], CF.spans(CODES[0]), random.Random(0), 0.0)
+def dataset(tokenizer, codes=CODES, lengths=(128, 32), **options) -> CodeDataset:
+    programs = PackedRows.from_lists(encode_programs(codes, tokenizer, CF.spans))
+    return CodeDataset(programs, PretrainingTask(tokenizer, **options), *lengths)
 
 
 def test_masked_names_do_not_reach_the_encoder(tokenizer):
-    dataset = CodeDataset(CODES, tokenizer, 128, 32, CF.spans, tasks="cpd", mask_ratio=1.0)
-    for index in range(len(dataset)):
-        example = dataset[index]
+    programs = dataset(tokenizer, tasks="cpd", mask_ratio=1.0)
+    for index, code in enumerate(CODES):
+        example = programs[index]
         text = tokenizer.decode(example["source"])
-        assert "<extra_id_0>" in text and not example["unconditional"]
+        assert "<extra_id_0>" in text and not example["unconditional"] and example["noised"] is None
         assert not any(f"{name}(" in text for name in CF.SIGNATURES) and "c[" not in text
-        assert tokenizer.decode(example["target"], skip_special_tokens=True) == CODES[index]
+        assert tokenizer.decode(example["target"], skip_special_tokens=True) == code
         assert example["source"][-1] == tokenizer.eos_token_id
+        assert [text.count(literal) for literal in CF.literals(code)] == [code.count(x) for x in CF.literals(code)]
 
 
 def test_pretraining_tasks(tokenizer):
-    both = CodeDataset(CODES, tokenizer, 128, 32, CF.spans)
+    both = dataset(tokenizer)
     drawn = []
     for both.epoch in range(40):
         drawn += [both[index]["unconditional"] for index in range(3)]
     assert 30 < sum(drawn) < 90, "the two tasks are drawn evenly"
-    assert all(CodeDataset(CODES, tokenizer, 128, 32, CF.spans, tasks="codegen")[i]["unconditional"] for i in range(3))
-    with pytest.raises(ValueError, match="both, codegen, cpd"):
-        CodeDataset(CODES, tokenizer, 128, 32, CF.spans, tasks="mlm")
+    assert all(dataset(tokenizer, tasks="codegen")[i]["unconditional"] for i in range(3))
+    assert not any(dataset(tokenizer, tasks="cpd")[i]["unconditional"] for i in range(3))
+
+
+def test_masks_follow_seed_epoch_and_index_alone(tokenizer):
+    one, two = (dataset(tokenizer, CODES * 20, tasks="cpd") for _ in range(2))
+    assert [one[i] for i in range(60)] == [two[i] for i in reversed(range(60))][::-1]
+    assert len({tuple(one[i]["source"]) for i in range(0, 60, 3)}) > 3, "copies are masked differently"
+    two.epoch = 1
+    assert [one[i] for i in range(60)] != [two[i] for i in range(60)]
+
+
+def test_noise_on_the_masked_tokens_only(tokenizer):
+    programs = dataset(tokenizer, tasks="cpd", cpd_noise="masked_only")
+    for programs.epoch in range(10):
+        for index in range(3):
+            example = programs[index]
+            hidden = [token for token, noised in zip(example["target"], example["noised"]) if noised]
+            kept = [token for token, noised in zip(example["target"], example["noised"]) if not noised]
+            assert hidden and kept == [token for token in example["source"] if token not in programs.task.sentinels]
+    both = dataset(tokenizer, cpd_noise="masked_only")
+    assert all((both[i]["noised"] is None) == both[i]["unconditional"] for i in range(3))
+
+
+def test_one_span_as_in_genie(tokenizer):
+    programs = dataset(tokenizer, tasks="cpd", cpd_target="span")
+    sentinel, eos = programs.task.sentinels[0], tokenizer.eos_token_id
+    for programs.epoch in range(20):
+        for index, (source_length, target_length) in enumerate(programs.lengths()):
+            whole, example = programs.programs.row(index, "tokens")[0], programs[index]
+            assert (len(example["source"]), len(example["target"])) == (source_length, target_length)
+            place = example["source"].index(sentinel)
+            cut = example["target"][:-1]
+            assert example["source"][:place] + cut + example["source"][place + 1 :] == whole
+            assert len(cut) == max(1, round(0.3 * (len(whole) - 1))) and example["target"][-1] == eos
+    # A span of a long program fits a canvas that the program does not; unless the program may be asked for, too.
+    long = ["AND(" + ", ".join(f"Top({n})" for n in range(1, 15)) + ")"]
+    assert len(dataset(tokenizer, long, tasks="cpd", cpd_target="span")) == 1
+    assert dataset(tokenizer, long, cpd_target="span").num_too_long == 1
+
+
+def test_one_mask_token_for_all_names(tokenizer):
+    indexed, single = (dataset(tokenizer, tasks="cpd", mask_ratio=1.0, cpd_mask_token=m) for m in CPD_MASK_TOKENS)
+    first, *others = indexed.task.sentinels
+    for index in range(2):
+        assert set(indexed[index]["source"]) & set(others)
+        assert first in single[index]["source"] and not set(single[index]["source"]) & set(others)
+
+
+def test_programs_without_names(tokenizer):
+    programs = PackedRows.from_lists(encode_programs(CODES, tokenizer))
+    assert CodeDataset(programs, PretrainingTask(tokenizer), 128, 32)[0]["unconditional"]
+    cpd = CodeDataset(programs, PretrainingTask(tokenizer, "cpd"), 128, 32)
+    assert (len(cpd), cpd.num_without_names, cpd.num_too_long) == (0, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": "mlm"}, "both, codegen, cpd, got 'mlm'"),
+        ({"mask_ratio": 0}, r"in \(0, 1\]"),
+        ({"cpd_noise": "some"}, "all, masked_only"),
+        ({"cpd_target": "half"}, "full, span"),
+        ({"cpd_mask_token": "none"}, "indexed, single"),
+        ({"cpd_noise": "masked_only", "cpd_target": "span"}, "needs `cpd_target='full'`"),
+    ],
+)
+def test_wrong_settings_of_the_task(tokenizer, options, message):
+    with pytest.raises(ValueError, match=message):
+        PretrainingTask(tokenizer, **options)
+
+
+def test_sentinels_are_needed():
+    plain = train_tokenizer(CODES, 300, num_sentinels=0)
+    with pytest.raises(ValueError, match="<extra_id_0>"):
+        PretrainingTask(plain)
 
 
 def test_too_long_rows_are_left_out_and_counted(tokenizer):
@@ -107,44 +145,6 @@ def test_condition_dropout_follows_seed_and_epoch(tokenizer):
     assert first == [dataset[i]["unconditional"] for i in range(200)] and 25 < sum(first) < 75
     dataset.epoch = 1
     assert first != [dataset[i]["unconditional"] for i in range(200)]
-
-
-def test_batches_cover_every_example_and_repeat():
-    rng = random.Random(0)
-    lengths = [(rng.randint(4, 60), rng.randint(3, 32)) for _ in range(1003)]
-    sampler = LengthBatchSampler(lengths, 8, [16, 32], seed=1)
-    batches = list(sampler)
-    assert len(batches) == len(sampler) == 125 and all(len(batch) == 8 for batch in batches)
-    assert len({index for batch in batches for index in batch}) == 1000
-    assert batches == list(sampler)
-    sampler.set_epoch(1)
-    assert batches != list(sampler)
-    mixed = sum(len({lengths[i][1] <= 16 for i in batch}) > 1 for batch in batches)
-    assert mixed <= 6, "batches should hold programs of one canvas"
-    seen = set()
-    for epoch in range(40):  # what does not fill a batch is another row each time
-        sampler.set_epoch(epoch)
-        seen |= {index for batch in sampler for index in batch}
-    assert len(seen) == 1003
-    grouped = LengthBatchSampler(lengths, 8, [16, 32], multiple_of=4)
-    assert len(list(grouped)) == len(grouped) == 124
-    with pytest.raises(ValueError, match="do not fill"):
-        LengthBatchSampler(lengths[:3], 8, [32])
-
-
-def test_collator_pads_sources_and_canvases():
-    examples = [{"source": [5] * n, "target": [7] * 3 + [2], "unconditional": n == 9} for n in (4, 9)]
-    batch = Collator(0, [16, 32], 128)(examples)
-    assert batch["input_ids"].shape == (2, 16) and batch["attention_mask"].sum(-1).tolist() == [4, 9]
-    assert batch["labels"].shape[1] in (16, 32) and (batch["labels"] != 0).sum(-1).tolist() == [4, 4]
-    assert batch["unconditional"].tolist() == [False, True]
-    widths = set()
-    for n in range(1, 20):
-        widths.add(Collator(0, [16, 32], 128)([{**examples[0], "source": [n]}])["labels"].shape[1])
-    assert widths == {16, 32}
-    assert Collator(0, [32], 30)([{**examples[0], "source": [5] * 29}])["input_ids"].shape == (1, 30)
-    long = [{**examples[0], "target": [7] * 20}]
-    assert torch.equal(Collator(0, [32], 128)(long)["labels"], Collator(0, [16, 32], 128)(long)["labels"])
 
 
 def test_the_benchmark_sample_is_read():

@@ -5,6 +5,7 @@ import io
 import json
 import keyword
 import os
+import re
 import sys
 import tokenize
 import warnings
@@ -89,6 +90,32 @@ def test_spans_agree_with_the_syntax_tree(path):
         names |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
         assert names <= found and not any(map(keyword.iskeyword, found))
         assert found <= {t.string for t in tokenize.generate_tokens(io.StringIO(code).readline)}
+
+
+LEXEMES = """1if x else y; 0xfor x; 1 .real; 1..real; 1_0.5e-3j+e; '''a'b'''+x; rb'x'+b; if"a":pass; 1.e5+e5; 0xe+x
+.5e3+e; 1or x; 0b1or x; 1e5if y else z; 'a\\'b'+c; \"\"\"a\"\"\"\"b\"+c; 'a#b'+c#d; Rf'{x}'+y; u"ü"+ü; 0o17if a else b
+lambda*a:a; x=\\
+'\\
+'+y; not-1.0j; a.b.c@d; 1__0; {**a,'b':c}; x: 'y' = z""".replace("\n", "; ", 1).split("; ")
+
+
+def by_tokenize(code):
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    return [(t.string, "keyword" if keyword.iskeyword(t.string) else "identifier") for t in tokens if t.type == 1]
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.name)
+def test_names_are_those_of_tokenize(path):
+    for code in path.read_text(encoding="utf-8").split("\n\n\n"):
+        code = code.strip()
+        if is_valid(code) and not re.search(r"\b(match|case|type)\b|[fF][rR]?['\"]", code):  # what is contextual
+            assert [(code[s.start : s.end], s.kind) for s in spans(code)] == by_tokenize(code)
+
+
+@pytest.mark.parametrize("code", LEXEMES)
+def test_names_beside_numbers_and_strings(code):
+    if is_valid(code):
+        assert [(code[s.start : s.end], s.kind) for s in spans(code)] == by_tokenize(code)
 
 
 PYTHON_2 = [

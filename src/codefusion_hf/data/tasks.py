@@ -1,16 +1,22 @@
 """What one training example is, for fine-tuning (pairs) and for the two pre-training tasks (code alone)."""
 
+from __future__ import annotations
+
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
-import torch
-from torch.utils.data import Dataset, Sampler
+import numpy as np
+from torch.utils.data import Dataset
 
-from .corruption import mask_code
-from .prompts import source_text
+from .cache import PackedRows
+from .corruption import cut_paragraph, mask_code, paragraph_length
+from .encoding import encode_pairs, sentinel_ids, text_hash
 
 
 PRETRAIN_TASKS = ("both", "codegen", "cpd")
+CPD_NOISE = ("all", "masked_only")
+CPD_TARGETS = ("full", "span")
+CPD_MASK_TOKENS = ("indexed", "single")
 
 
 class PairDataset(Dataset):
@@ -18,190 +24,197 @@ class PairDataset(Dataset):
     (utterance, program) pairs, tokenised once.
 
     Args:
-        rows (`Sequence[dict]`): `nl`, `code`, optionally `table`.
+        rows (`Sequence[dict]` or `PackedRows`): `nl`, `code`, optionally `table`; or what [`cached_pairs`] returns.
         tokenizer: Of the model.
         max_source_length, max_target_length (`int`): Rows with more tokens are left out and counted in `num_too_long`:
             cutting a program would teach the model to cut.
         cond_dropout (`float`): Share of examples whose utterance is replaced by Gaussian noise.
         seed (`int`): Of that choice.
+        indices (`Sequence[int]`, *optional*): Which of the rows; by default all.
     """
 
     def __init__(
         self,
-        rows: Sequence[dict],
+        rows: Sequence[dict] | PackedRows,
         tokenizer,
         max_source_length: int,
         max_target_length: int,
         cond_dropout: float = 0.0,
         seed: int = 0,
+        indices: Sequence[int] | None = None,
     ):
-        sources = tokenizer([source_text(row["nl"], row.get("table")) for row in rows])["input_ids"]
-        targets = tokenizer([row["code"] for row in rows])["input_ids"]
-        fits = [len(s) <= max_source_length and len(t) <= max_target_length for s, t in zip(sources, targets)]
-        self.examples = [(s, t) for s, t, fit in zip(sources, targets, fits) if fit]
-        self.num_too_long = len(rows) - len(self.examples)
+        self.rows = rows if isinstance(rows, PackedRows) else PackedRows.from_lists(encode_pairs(rows, tokenizer))
+        indices = np.arange(len(self.rows)) if indices is None else np.asarray(indices, dtype=np.int64)
+        lengths = np.stack([self.rows.lengths("source"), self.rows.lengths("target")], axis=1)[indices]
+        short = (lengths <= [max_source_length, max_target_length]).all(axis=1)
+        self.kept, self._lengths = indices[short], lengths[short]
+        self.num_too_long = int((~short).sum())
         self.cond_dropout, self.seed, self.epoch = cond_dropout, seed, 0
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.kept)
 
     def lengths(self) -> list[tuple[int, int]]:
         """Source and target length of each example, in tokens."""
-        return [(len(source), len(target)) for source, target in self.examples]
+        return list(map(tuple, self._lengths.tolist()))
 
     def __getitem__(self, index: int) -> dict:
-        source, target = self.examples[index]
-        dropped = random.Random(f"{self.seed} {self.epoch} {index}").random() < self.cond_dropout
-        return {"source": source, "target": target, "unconditional": dropped}
+        source, target = self.rows.row(int(self.kept[index]), "source", "target")
+        dropped = self.cond_dropout > 0 and example_rng(self.seed, self.epoch, index).random() < self.cond_dropout
+        return {"source": source, "target": target, "unconditional": dropped, "noised": None}
+
+
+class PretrainingTask:
+    """
+    Makes an example of a program, at random one of unconditional generation (E_s is noise) or of CPD (E_s is the
+    program with names masked).
+
+    Args:
+        tokenizer: Of the model, with `<extra_id_k>` tokens.
+        tasks (`str`): `"both"` (each for half of the examples), `"codegen"` or `"cpd"`.
+        mask_ratio (`float`): Share of a program's tokens that CPD hides, see [`mask_code`].
+        cpd_noise (`str`): `"all"` of the target is noised, or the masked tokens only (`"masked_only"`): the paper says
+            that tokens are masked (section 3.2) and that noise is applied to them only (section 1).
+        cpd_target (`str`): The `"full"` program; or `"span"`, GENIE's own task: see [`cut_paragraph`].
+        cpd_mask_token (`str`): One sentinel for each name (`"indexed"`) or the same for all (`"single"`).
+
+    Raises:
+        ValueError: for settings that are unknown or contradict each other, or a tokenizer without sentinels.
+    """
+
+    def __init__(
+        self,
+        tokenizer,
+        tasks: str = "both",
+        mask_ratio: float = 0.3,
+        cpd_noise: str = "all",
+        cpd_target: str = "full",
+        cpd_mask_token: str = "indexed",
+    ):
+        for name, value, allowed in (
+            ("tasks", tasks, PRETRAIN_TASKS),
+            ("cpd_noise", cpd_noise, CPD_NOISE),
+            ("cpd_target", cpd_target, CPD_TARGETS),
+            ("cpd_mask_token", cpd_mask_token, CPD_MASK_TOKENS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"`{name}` must be one of {', '.join(allowed)}, got {value!r}")
+        if not 0 < mask_ratio <= 1:
+            raise ValueError(f"`mask_ratio` must be in (0, 1], got {mask_ratio}")
+        if (cpd_noise, cpd_target) == ("masked_only", "span"):
+            raise ValueError("`cpd_noise='masked_only'` needs `cpd_target='full'`: of a span, all is masked")
+        self.tasks, self.mask_ratio, self.cpd_noise, self.cpd_target = tasks, mask_ratio, cpd_noise, cpd_target
+        self.same_sentinel = cpd_mask_token == "single"
+        self.sentinels = sentinel_ids(tokenizer)
+        # Special tokens before and behind the program.
+        special = tokenizer("")["input_ids"]
+        if special[-1:] != [tokenizer.eos_token_id]:
+            raise ValueError("a tokenizer must end every text with its end-of-sequence token")
+        self.head = len(special) - 1
+
+    def lengths(self, num_tokens: np.ndarray) -> np.ndarray:
+        """Longest source and target, shape `(programs, 2)`, of examples made of programs of so many tokens."""
+        if self.tasks != "cpd" or self.cpd_target == "full":
+            return np.stack([num_tokens, num_tokens], axis=1)
+        content = num_tokens - self.head - 1
+        cut = np.array([paragraph_length(number, self.mask_ratio) for number in content.tolist()], dtype=np.int64)
+        return np.stack([num_tokens - cut + 1, cut + self.head + 1], axis=1)
+
+    def serves(self, num_tokens: np.ndarray, num_spans: np.ndarray) -> np.ndarray:
+        """Whether a program serves: for CPD alone it must have names, or else tokens to cut."""
+        if (self.tasks, self.cpd_target) == ("cpd", "full"):
+            return num_spans > 0
+        return num_tokens > self.head + 1
+
+    def example(self, tokens: list[int], spans: list[int], rng: random.Random) -> dict:
+        """
+        Args:
+            tokens (`list[int]`): The program, special tokens included.
+            spans (`list[int]`): What may be masked, as `start, end, name` one after the other, see [`token_spans`]. A
+                program without any gets the unconditional task.
+            rng (`random.Random`): Source of all choices.
+
+        Returns:
+            `dict`: `source`, `target`, `unconditional`, and `noised`: for each token of the target whether it gets
+            noise, `None` if all do.
+        """
+        example = {"source": tokens, "target": tokens, "unconditional": True, "noised": None}
+        span = self.cpd_target == "span"
+        if not (span or spans) or self.tasks == "codegen" or (self.tasks == "both" and rng.random() < 0.5):
+            return example
+        example["unconditional"] = False
+        if span:
+            head, content, tail = tokens[: self.head], tokens[self.head : -1], tokens[-1:]
+            rest, cut = cut_paragraph(content, self.sentinels[0], rng, self.mask_ratio)
+            return {**example, "source": [*head, *rest, *tail], "target": [*head, *cut, *tail]}
+        found = list(zip(spans[::3], spans[1::3], spans[2::3]))
+        example["source"], noised = mask_code(tokens, found, self.sentinels, rng, self.mask_ratio, self.same_sentinel)
+        if self.cpd_noise == "masked_only":
+            example["noised"] = noised
+        return example
 
 
 class CodeDataset(Dataset):
     """
-    Programs alone, for pre-training: each example is, at random, unconditional generation (E_s is noise) or CPD (E_s
-    is the program with names masked). Both have the whole program as their target.
+    Programs alone, for pre-training.
 
     Args:
-        codes (`Sequence[str]`): Programs.
-        tokenizer: Of the model.
-        max_source_length, max_target_length (`int`): Longer programs are left out and counted in `num_too_long`.
-        spans (`Callable[[str], list[Span]]`): Of the language; programs without spans get the unconditional task.
-        tasks (`str`): `"both"`, `"codegen"` or `"cpd"`.
-        mask_ratio (`float`): See [`mask_code`].
+        programs (`PackedRows`): What [`cached_codes`] returns, or [`encode_programs`] in [`PackedRows.from_lists`].
+        task (`PretrainingTask`): Makes the examples.
+        max_source_length, max_target_length (`int`): Longer programs are left out and counted in `num_too_long`; those
+            that CPD alone cannot use are counted in `num_without_names`.
         seed (`int`): Of the tasks and the masks.
-
-    Raises:
-        ValueError: for unknown `tasks`, or a tokenizer without `<extra_id_k>` tokens.
+        indices (`Sequence[int]`, *optional*): Which of the programs; by default all.
     """
 
     def __init__(
         self,
-        codes: Sequence[str],
-        tokenizer,
+        programs: PackedRows,
+        task: PretrainingTask,
         max_source_length: int,
         max_target_length: int,
-        spans: Callable,
-        tasks: str = "both",
-        mask_ratio: float = 0.3,
         seed: int = 0,
+        indices: Sequence[int] | None = None,
     ):
-        if tasks not in PRETRAIN_TASKS:
-            raise ValueError(f"`tasks` must be one of {', '.join(PRETRAIN_TASKS)}, got {tasks!r}")
-        targets = tokenizer(list(codes))["input_ids"]
-        fits = [len(target) <= min(max_target_length, max_source_length) for target in targets]
-        self.examples = [(code, target) for code, target, fit in zip(codes, targets, fits) if fit]
-        self.num_too_long = len(codes) - len(self.examples)
-        self.tokenizer, self.spans, self.tasks, self.mask_ratio = tokenizer, spans, tasks, mask_ratio
-        self.sentinels = [
-            i for k in range(100) if (i := tokenizer.convert_tokens_to_ids(f"<extra_id_{k}>")) is not None
-        ]
-        self.sentinels = [i for i in self.sentinels if i != tokenizer.unk_token_id]
-        if not self.sentinels:
-            raise ValueError("masking code needs a tokenizer with <extra_id_0>, <extra_id_1>, ... tokens")
+        self.programs, self.task = programs, task
+        indices = np.arange(len(programs)) if indices is None else np.asarray(indices, dtype=np.int64)
+        num_tokens = programs.lengths("tokens")[indices]
+        serves = task.serves(num_tokens, programs.lengths("spans")[indices])
+        lengths = task.lengths(num_tokens)
+        short = (lengths <= [max_source_length, max_target_length]).all(axis=1)
+        self.kept, self._lengths = indices[serves & short], lengths[serves & short]
+        self.num_too_long, self.num_without_names = int((~short).sum()), int((short & ~serves).sum())
         self.seed, self.epoch = seed, 0
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.kept)
 
     def lengths(self) -> list[tuple[int, int]]:
-        """Source and target length of each example, in tokens; a masked program is about as long as the program."""
-        return [(len(target), len(target)) for _, target in self.examples]
+        """Source and target length of each example, in tokens, or where they depend on the task the longer one."""
+        return list(map(tuple, self._lengths.tolist()))
 
     def __getitem__(self, index: int) -> dict:
-        code, target = self.examples[index]
-        rng = random.Random(f"{self.seed} {self.epoch} {index}")
-        spans = self.spans(code)
-        unconditional = not spans or self.tasks == "codegen" or (self.tasks == "both" and rng.random() < 0.5)
-        source = target if unconditional else self._masked_ids(mask_code(code, spans, rng, self.mask_ratio))
-        return {"source": source, "target": target, "unconditional": unconditional}
-
-    def _masked_ids(self, pieces: list[str | int]) -> list[int]:
-        ids = []
-        for piece in pieces:
-            if isinstance(piece, int):
-                ids.append(self.sentinels[min(piece, len(self.sentinels) - 1)])  # names beyond that share the last one
-            else:
-                ids += self.tokenizer(piece, add_special_tokens=False)["input_ids"]
-        return [*ids, self.tokenizer.eos_token_id]
+        tokens, spans = self.programs.row(int(self.kept[index]), "tokens", "spans")
+        return self.task.example(tokens, spans, example_rng(self.seed, self.epoch, index))
 
 
-class LengthBatchSampler(Sampler):
+def example_rng(seed: int, epoch: int, index: int) -> random.Random:
+    """The source of an example's choices: not of which process makes it, nor when."""
+    return random.Random(f"{seed} {epoch} {index}")
+
+
+def select_programs(programs: PackedRows, held_out: Collection[str] = ()) -> tuple[np.ndarray, int]:
     """
-    Batches of examples that fit the same canvas and have similar source lengths, in an order that depends on
-    (seed, epoch) alone, so that a run can be resumed.
+    The first of each program, without those that evaluation files hold.
 
     Args:
-        lengths (`Sequence[tuple[int, int]]`): Source and target length of the examples.
-        batch_size (`int`): Examples in each batch; what does not fill a batch is left out of an epoch.
-        canvases (`Sequence[int]`): See [`Collator`].
-        seed (`int`): Of the order.
-        multiple_of (`int`): Batches of an epoch are a multiple of this: processes times accumulated batches.
+        programs (`PackedRows`): What [`cached_codes`] returns.
+        held_out (`Collection[str]`): Normal forms, see [`normalized_golds`].
 
-    Raises:
-        ValueError: if the examples do not fill one such group of batches.
+    Returns:
+        `tuple[np.ndarray, int]`: Rows in their order, and how many different programs there are in all.
     """
-
-    def __init__(
-        self,
-        lengths: Sequence[tuple[int, int]],
-        batch_size: int,
-        canvases: Sequence[int],
-        seed: int = 0,
-        multiple_of: int = 1,
-    ):
-        if len(lengths) < batch_size * multiple_of:
-            raise ValueError(f"{len(lengths)} examples do not fill {multiple_of} batch(es) of {batch_size}")
-        self.keys = [(min(c for c in canvases if c >= target), source) for source, target in lengths]
-        self.batch_size, self.multiple_of, self.seed, self.epoch = batch_size, multiple_of, seed, 0
-        self.drop_last = True
-
-    def set_epoch(self, epoch: int):
-        """Selects the order of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.keys) // (self.batch_size * self.multiple_of) * self.multiple_of
-
-    def __iter__(self) -> Iterator[list[int]]:
-        rng = random.Random(f"{self.seed} {self.epoch}")
-        order = list(range(len(self.keys)))
-        rng.shuffle(order)
-        order = order[: len(self) * self.batch_size]  # before sorting: else it is always the longest that are left out
-        batches, pool = [], 50 * self.batch_size
-        for start in range(0, len(order), pool):  # sorted within a pool, so that batches stay random
-            chunk = sorted(order[start : start + pool], key=lambda i: self.keys[i])
-            batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
-        rng.shuffle(batches)
-        return iter(batches)
-
-
-class Collator:
-    """
-    Pads a batch: sources to a multiple of 8 tokens, programs to a canvas.
-
-    Args:
-        pad_token_id (`int`): Of the model.
-        canvases (`Sequence[int]`):
-            Canvas sizes in tokens, the largest of which is what the model samples on. Of those that hold the batch,
-            the smallest is used every other time and the largest otherwise: short programs must also be learned on
-            a long canvas, but most of the time that would be work on padding.
-        max_source_length (`int`): Longest source, in tokens.
-    """
-
-    def __init__(self, pad_token_id: int, canvases: Sequence[int], max_source_length: int):
-        self.pad_token_id, self.canvases, self.max_source_length = pad_token_id, sorted(canvases), max_source_length
-
-    def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
-        width = -(-max(len(example["source"]) for example in examples) // 8) * 8
-        width = min(width, self.max_source_length)
-        longest = max(len(example["target"]) for example in examples)
-        # A coin that needs no state to be resumed: the content of the batch itself.
-        coin = random.Random(str(examples[0]["source"])).random() < 0.5
-        canvas = self.canvases[-1] if coin else min(c for c in self.canvases if c >= longest)
-        pad = [self.pad_token_id]
-        lengths = torch.tensor([len(example["source"]) for example in examples])
-        return {
-            "input_ids": torch.tensor([e["source"] + pad * (width - len(e["source"])) for e in examples]),
-            "attention_mask": (torch.arange(width) < lengths[:, None]).long(),
-            "labels": torch.tensor([e["target"] + pad * (canvas - len(e["target"])) for e in examples]),
-            "unconditional": torch.tensor([e["unconditional"] for e in examples]),
-        }
+    _, first = np.unique(programs.numbers("code_hash"), return_index=True)
+    first.sort()
+    hidden = np.array([text_hash(text) for text in held_out], dtype=np.int64)
+    return first[~np.isin(programs.numbers("normal_hash")[first], hidden)], len(first)

@@ -1,0 +1,209 @@
+"""The model that a run starts from: a checkpoint, or a preset with fresh weights or a pre-trained encoder."""
+
+import argparse
+import copy
+import json
+import os
+from pathlib import Path
+
+import torch
+from accelerate.utils import set_seed
+from transformers import AutoModelForTextEncoding, AutoTokenizer
+
+from .. import available_checkpoints, checkpoint_path
+from ..configuration_codefusion import CodeFusionConfig
+from ..modeling_codefusion import CodeFusionForConditionalGeneration
+from .devices import default_attention
+from .ema import full_state_dict
+
+
+def load_preset(name: str, presets: Path) -> CodeFusionConfig:
+    """
+    Config of a preset (a file name in `presets` without `.json`) or of a JSON file.
+
+    Raises:
+        ValueError: if there is no such preset; the message lists the presets.
+    """
+    path = Path(name) if name.endswith(".json") else presets / f"{name}.json"
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in presets.glob("*.json")))
+        raise ValueError(f"unknown preset {name!r}: presets are {names}; or give a JSON file")
+    values = json.loads(path.read_text())
+    known = set(CodeFusionConfig().to_dict())
+    if unknown := set(values) - known:
+        raise ValueError(f"{path} has unknown settings: {', '.join(sorted(unknown))}")
+    return CodeFusionConfig(**values)
+
+
+def resolve_checkpoint(name_or_path: str) -> str:
+    """
+    The folder of a shipped model (`"cf"`), or what was given: a folder or a Hub id.
+
+    Raises:
+        ValueError: for a name that is none of these; the message lists the shipped models.
+    """
+    if name_or_path in available_checkpoints():
+        return checkpoint_path(name_or_path)
+    if os.path.isdir(name_or_path) or "/" in name_or_path:
+        return name_or_path
+    names = ", ".join(available_checkpoints())
+    raise ValueError(f"unknown model {name_or_path!r}: shipped models are {names}; a folder or a Hub id will do, too")
+
+
+def build_model(args: argparse.Namespace, presets: Path):
+    """
+    Model and tokenizer that the arguments ask for: a checkpoint, or a preset with fresh weights and, optionally, a
+    pre-trained encoder. Sets `args.language` to the checkpoint's if it is `None`, and `args.attn_implementation` to
+    what is fastest on the device.
+
+    Raises:
+        ValueError: if the arguments name neither, or the tokenizer does not fit, or the language is unknown.
+    """
+    if bool(args.model_name_or_path) == bool(args.config_name):
+        raise ValueError("give either --model_name_or_path or --config_name")
+    if args.encoder_name_or_path and args.model_name_or_path:
+        raise ValueError("--encoder_name_or_path starts a new model: it goes with --config_name")
+    if args.num_encoder_layers and not args.encoder_name_or_path:
+        raise ValueError("--num_encoder_layers shortens the encoder of --encoder_name_or_path: give that, too")
+    set_seed(args.seed)  # fresh weights
+    args.attn_implementation = args.attn_implementation or default_attention()
+    if args.model_name_or_path:
+        return _from_checkpoint(args)
+    if not args.tokenizer_name:
+        raise ValueError("--config_name needs --tokenizer_name (examples/train_tokenizer.py makes one)")
+    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name)
+    config = load_preset(args.config_name, presets)
+    args.language = args.language or config.language
+    if not args.language:
+        raise ValueError("a new model needs --language (cf, bash or python)")
+    encoder = None
+    if args.encoder_name_or_path:
+        encoder = load_pretrained_encoder(args.encoder_name_or_path, tokenizer, args.num_encoder_layers)
+        config.encoder_config = encoder.config
+    else:
+        config.encoder_config.vocab_size = len(tokenizer)
+    config.vocab_size, config.language = len(tokenizer), args.language
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        setattr(config, name, getattr(tokenizer, name))
+    set_attention(config, args.attn_implementation)
+    model = CodeFusionForConditionalGeneration(config)
+    if encoder is not None:
+        # The pooler of a BERT is not part of our model.
+        left_out = model.encoder.load_state_dict(encoder.state_dict(), strict=False)
+        if left_out.missing_keys:
+            raise ValueError(f"{args.encoder_name_or_path} lacks {', '.join(left_out.missing_keys[:3])}")
+    return model, tokenizer
+
+
+def _from_checkpoint(args: argparse.Namespace):
+    path = resolve_checkpoint(args.model_name_or_path)
+    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name or path)
+    model = CodeFusionForConditionalGeneration.from_pretrained(
+        path, attn_implementation=args.attn_implementation, dtype=torch.float32
+    )
+    if len(tokenizer) > model.config.vocab_size:
+        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}")
+    args.language = args.language or model.config.language
+    if not args.language:
+        raise ValueError(f"{args.model_name_or_path} does not say its language: give --language (cf, bash or python)")
+    model.config.language = args.language
+    return model, tokenizer
+
+
+def set_attention(config: CodeFusionConfig, implementation: str) -> None:
+    """Chooses the attention of all parts of a model: `"eager"` or `"sdpa"`."""
+    config._attn_implementation = config.encoder_config._attn_implementation = implementation
+
+
+def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None = None):
+    """
+    A pre-trained text encoder for another tokenizer: each token's embedding is the mean of the embeddings of the
+    pieces into which the encoder's own tokenizer splits it. With the encoder's own tokenizer nothing changes.
+
+    Args:
+        name_or_path (`str`): Folder or Hub id of any model that `AutoModelForTextEncoding` loads.
+        tokenizer: The tokenizer the encoder shall read.
+        num_layers (`int`, *optional*): Keep the first layers only.
+    """
+    extra = {"num_hidden_layers": num_layers} if num_layers else {}
+    encoder = AutoModelForTextEncoding.from_pretrained(name_or_path, dtype=torch.float32, **extra)
+    own = AutoTokenizer.from_pretrained(name_or_path)
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate"):
+        if hasattr(encoder.config, name):
+            setattr(encoder.config, name, 0.0)  # few epochs over many pairs; and dropout is slow on CPU
+    if own.get_vocab() != tokenizer.get_vocab():
+        old = encoder.get_input_embeddings().weight.data
+        special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens))
+        roles = {
+            tokenizer.pad_token_id: own.pad_token_id,
+            tokenizer.eos_token_id: own.sep_token_id or own.eos_token_id,
+        }
+        new = torch.nn.Embedding(len(tokenizer), old.shape[1], padding_idx=tokenizer.pad_token_id)
+        new.weight.data.normal_(std=float(old.std()))
+        for index in range(len(tokenizer)):
+            if index in roles:
+                pieces = [roles[index]]
+            elif index in special:
+                continue
+            else:
+                text = tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(index)]).strip()
+                pieces = own(text, add_special_tokens=False)["input_ids"] if text else []
+            if pieces and own.unk_token_id not in pieces:
+                new.weight.data[index] = old[pieces].mean(0)
+        encoder.set_input_embeddings(new)
+        encoder.config.vocab_size = len(tokenizer)
+        encoder.config.pad_token_id = tokenizer.pad_token_id
+    return encoder
+
+
+def add_lora(model: CodeFusionForConditionalGeneration, rank: int):
+    """
+    Puts adapters (LoRA, Hu et al., 2021) beside every linear layer of attention and feed-forward in encoder, denoiser
+    and decoder, and into the copy pointers, and freezes the rest but the pointers' gates, which are a few vectors.
+
+    Args:
+        model ([`CodeFusionForConditionalGeneration`]): Changed in place; its `forward` stays.
+        rank (`int`): Of the adapters; their scale is 2.
+
+    Returns:
+        `peft.PeftModel`: A handle on the same modules, for saving and merging.
+
+    Raises:
+        ValueError: if peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise ValueError("--lora_rank needs peft: pip install 'codefusion-hf[train]'") from None
+    gates = ("gate", "follow", "context_gate")
+    parts = ("encoder.", "denoiser.stack.layers.", "decoder.stack.layers.", "denoiser.copy.", "head.copy.")
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and name.startswith(parts) and not name.endswith(gates)
+    ]
+    gates = [name for name, _ in model.named_modules() if ".copy." in name and name.endswith(gates)]
+    # Peft matches by the end of a name and knows no absolute ones; these are long enough to be unambiguous.
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear, modules_to_save=gates or None)
+    return get_peft_model(model, config)
+
+
+def save_model(model: CodeFusionForConditionalGeneration, tokenizer, folder: Path, lora=None, main: bool = True):
+    """
+    Saves the weights that `model` has at the moment as a normal checkpoint; with adapters merged, and by themselves in
+    `adapter/`. If the weights are sharded, all processes must call this.
+
+    Args:
+        folder (`Path`): Created if it does not exist; it gets its name when it is complete.
+        lora (`peft.PeftModel`, *optional*): What [`add_lora`] returned.
+        main (`bool`): Whether this process writes.
+    """
+    weights = full_state_dict(model)
+    if not main:
+        return
+    if lora is None:
+        model.save_pretrained(folder, state_dict=weights)
+    else:
+        copy.deepcopy(lora).merge_and_unload().save_pretrained(folder)
+        lora.save_pretrained(folder / "adapter")
+    tokenizer.save_pretrained(folder)
