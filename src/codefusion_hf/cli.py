@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from . import available_checkpoints
 from .languages import LANGUAGES
+from .metrics import METRICS
 
 
 ENV_PACKAGES = (
@@ -46,6 +47,30 @@ LEAKAGE_EXAMPLE = """\
 example:
   codefusion data leakage --train train.jsonl pretrain.jsonl.gz --eval val.jsonl --language bash --output report.json
 """
+PUSH_EXAMPLE = """\
+example:
+  codefusion push --checkpoint cf --repo your-name/codefusion-cf --dry-run
+  codefusion push --checkpoint finetuned --repo your-name/codefusion-bash --private --results evaluated/results.json
+
+Sends the weights, the tokenizer, the configs, the model's code and a card in one commit; after an interruption the
+same command goes on. Log in first: `hf auth login`, or HF_TOKEN. The card is the folder's README.md, or one made from
+its config and --results.
+"""
+PUSH_METRICS_EXAMPLE = """\
+example:
+  codefusion push-metrics --namespace your-name --metric cf_exec_match --dry-run
+
+Each metric becomes a Space, from which evaluate.load("your-name/cf_exec_match") gets it. Who loads it there needs
+`pip install 'codefusion-hf[metrics]'`, too: the scoring is in the package.
+"""
+APPLY_EXAMPLE = """\
+example:
+  codefusion apply grades.xlsx --column B "highlight the top 10 %" -o highlighted.xlsx
+  codefusion apply grades.xlsx --rule "GreaterThan(c[1], 90)" --preview preview.html
+
+Shows the candidates, with the number of cells that each highlights, and writes a copy of the workbook with the best of
+them as a conditional format; without -o nothing is written. In a rule, c[0] is the first column of the table.
+"""
 ENV_EXAMPLE = """\
 example:
   codefusion env
@@ -67,8 +92,9 @@ def main(argv: list[str] | None = None) -> int:
         args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        # Only predict leaves something behind that is worth going on with.
+        # What these leave behind is worth going on with.
         hint = f"; run the same command again to go on from {args.output}" if args.run is _predict else ""
+        hint = "; run the same command again to go on" if args.run in (_push, _push_metrics) else hint
         print(f"codefusion: interrupted{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:
@@ -148,6 +174,29 @@ def _build_parser() -> argparse.ArgumentParser:
     leakage.add_argument("--language", required=True, choices=LANGUAGES, help="of the programs")
     leakage.add_argument("--output", metavar="REPORT.json", help="file for the report, with the ids of the rows")
 
+    push = _add_command(commands, "push", _push, "publish a checkpoint on the Hugging Face Hub", PUSH_EXAMPLE)
+    push.add_argument("--checkpoint", required=True, metavar="NAME_OR_PATH", help="a shipped model or a folder")
+    push.add_argument("--repo", required=True, metavar="ORG/NAME", help="the repository, made if it does not exist")
+    push.add_argument("--private", action="store_true", help="make it a private repository")
+    push.add_argument("--revision", default="main", metavar="BRANCH", help="a branch, made if needed (default: main)")
+    push.add_argument("--results", metavar="RESULTS.json", help="scores for the card, by examples/run_evaluate.py")
+    push.add_argument(
+        "--benchmark",
+        action="append",
+        default=[],
+        metavar="DATA=ORG/DATASET:TASK",
+        help="a data file of --results is this benchmark of the Hub: adds its score to .eval_results",
+    )
+    push.add_argument("--dry-run", action="store_true", help="only list the files; uses no network")
+
+    push_metrics = _add_command(
+        commands, "push-metrics", _push_metrics, "publish the metrics on the Hugging Face Hub", PUSH_METRICS_EXAMPLE
+    )
+    push_metrics.add_argument("--namespace", required=True, metavar="ORG", help="whose Spaces they become")
+    push_metrics.add_argument("--metric", nargs="+", default=METRICS, choices=METRICS, help="which (default: all)")
+    push_metrics.add_argument("--dry-run", action="store_true", help="only list the files; uses no network")
+
+    _add_apply(commands)
     _add_command(commands, "env", _env, "print versions, device and threads: what a bug report needs", ENV_EXAMPLE)
     return parser
 
@@ -182,6 +231,39 @@ def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_apply(commands: Any) -> None:
+    apply = _add_command(
+        commands, "apply", _apply, "highlight cells of a workbook by a sentence or a rule", APPLY_EXAMPLE
+    )
+    apply.add_argument("book", metavar="BOOK.xlsx", help="the workbook, .xlsx or .xlsm")
+    utterance = apply.add_argument("utterance", metavar="UTTERANCE", help="what to highlight; left out with --rule")
+
+    class StoreRule(argparse.Action):
+        def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+            # `nargs="?"` would not do: argparse takes it for missing if options stand before it.
+            utterance.required = False
+            namespace.rule = values
+
+    apply.add_argument("--rule", action=StoreRule, metavar="RULE", help="apply this rule; no model is asked")
+    apply.add_argument("-o", "--output", metavar="OUT.xlsx", help="the workbook to write")
+    apply.add_argument("--overwrite", action="store_true", help="allow the output to exist, and to be BOOK itself")
+    apply.add_argument("--sheet", metavar="NAME", help="the worksheet (default: the one that opens)")
+    apply.add_argument("--column", metavar="B", help="letter or header of the column (default: that of the rule)")
+    apply.add_argument(
+        "--header-row", type=int, metavar="N", help="row of the column names, 0 for none (default: the first used one)"
+    )
+    apply.add_argument(
+        "--format",
+        metavar="FORMAT",
+        help="how cells look: fill=RRGGBB, font=RRGGBB, bold, italic, underline, strike, with commas between "
+        "(default: fill=FFC7CE,font=9C0006)",
+    )
+    apply.add_argument("--candidate", type=int, metavar="N", help="apply this one (default: the first that fits)")
+    apply.add_argument("--preview", metavar="FILE", help="write the highlighted table as .html or .png")
+    apply.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    _add_generation_arguments(apply)
+
+
 def _generate(args: argparse.Namespace) -> None:
     utterance = sys.stdin.read().strip() if args.utterance == "-" else args.utterance
     table = _read_table(args)
@@ -211,6 +293,62 @@ def _generate(args: argparse.Namespace) -> None:
     for rank, (code, candidate) in enumerate(zip(codes, candidates), start=1):
         verdict = {True: "valid", False: "invalid", None: ""}[candidate["valid"]]
         print(f"{rank}  {code:<{width}}  {candidate['score']:6.2f}  {verdict}".rstrip())
+
+
+def _apply(args: argparse.Namespace) -> None:
+    from . import spreadsheets
+
+    if args.rule is not None and (args.utterance is not None or args.candidate is not None):
+        raise ValueError("--rule goes without an utterance and without --candidate")
+    # Whatever can be wrong is checked before the model is loaded, which takes seconds.
+    cell_format = None if args.format is None else spreadsheets.CellFormat.parse(args.format)
+    table = spreadsheets.read_table(args.book, args.sheet, args.header_row)
+    if args.output is not None:
+        spreadsheets.check_output(args.output, table, args.overwrite)
+    if args.preview is not None:
+        spreadsheets.check_preview(args.preview)
+    if args.rule is not None:
+        highlight = spreadsheets.prepare(args.rule, table, args.column)
+        chosen, candidates = 1, [{"code": highlight.rule, "highlight": highlight, "reason": None}]
+    else:
+        if args.column is not None:
+            table.find_column(args.column)
+        evaluation = _import_evaluation()
+        evaluation.check_utterance(args.utterance)
+        model, tokenizer = evaluation.load(args.model)
+        candidates = spreadsheets.suggest(
+            args.utterance,
+            table,
+            args.column,
+            model,
+            tokenizer,
+            num_return_sequences=args.num_return_sequences,
+            seed=args.seed,
+            num_inference_steps=args.num_inference_steps,
+            sampler=args.sampler,
+            num_revisions=args.num_revisions,
+        )
+        chosen = spreadsheets.choose(candidates, args.candidate)
+        highlight = candidates[chosen - 1]["highlight"]
+    if args.output is not None:
+        spreadsheets.save(highlight, args.output, cell_format, args.overwrite)
+    if args.preview is not None:
+        spreadsheets.write_preview(highlight, args.preview, cell_format)
+    report = spreadsheets.report(candidates, chosen)
+    if args.json:
+        paths = {"output": args.output, "preview": args.preview}
+        print(json.dumps({"nl": args.utterance, **report, **paths}, ensure_ascii=False))
+        return
+    codes = [candidate["code"].replace("\n", "\\n") for candidate in candidates]
+    width = max(map(len, codes))
+    for rank, (code, candidate) in enumerate(zip(codes, report["candidates"]), start=1):
+        outcome = candidate["reason"] or f"{candidate['cells']} of {table.num_rows} cells in {candidate['range']}"
+        mark = "*" if rank == chosen else " "
+        print(f"{mark}{rank}  {code:<{width}}  {' '.join(outcome.split())}")
+    for note in report["notes"]:
+        print(f"codefusion: note: {note}", file=sys.stderr)
+    for path in filter(None, (args.output, args.preview)):
+        print(f"wrote {path}", file=sys.stderr)
 
 
 def _predict(args: argparse.Namespace) -> None:
@@ -258,6 +396,42 @@ def _write_json(path: str | None, content: dict[str, Any]) -> None:
     if path:
         with open(path, "w", encoding="utf-8") as file:
             file.write(json.dumps(content, indent=2) + "\n")
+
+
+def _push(args: argparse.Namespace) -> None:
+    from .hub import checkpoint_upload
+
+    benchmarks = {}
+    for text in args.benchmark:
+        data, equals, benchmark = text.partition("=")
+        dataset, colon, task = benchmark.rpartition(":")
+        if not (data and equals and dataset and colon and task):
+            raise ValueError(f"--benchmark {text!r} is not of the form DATA=ORG/DATASET:TASK")
+        benchmarks[data] = (dataset, task)
+    upload = checkpoint_upload(args.checkpoint, args.repo, args.revision, args.results, benchmarks)
+    _send([upload], args.private, args.dry_run)
+
+
+def _push_metrics(args: argparse.Namespace) -> None:
+    from .hub import metric_upload
+
+    _send([metric_upload(name, args.namespace) for name in args.metric], False, args.dry_run)
+
+
+def _send(uploads: list[Any], private: bool, dry_run: bool) -> None:
+    from .hub import push
+
+    for upload in uploads:
+        print(upload.describe(), flush=True)
+        if not dry_run:
+            address = push(upload, private)
+            print(f"pushed: {address}" if address != upload.url else f"nothing has changed: {address}", flush=True)
+    if dry_run:
+        kind = "private" if private else "public"
+        print(
+            f"dry run: nothing was sent. A push makes a {kind} repository where there is none, and sends what differs "
+            "from the branch in one commit."
+        )
 
 
 def _env(args: argparse.Namespace) -> None:

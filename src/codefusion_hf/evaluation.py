@@ -331,7 +331,7 @@ def predict_rows(
 
 def weights_digest(model: PreTrainedModel) -> str:
     """Identifies the files that `model` was loaded from, those that decide what it generates."""
-    return _folder_digest(model.name_or_path)
+    return folder_digest(model.name_or_path)
 
 
 def read_examples(path: str | Path) -> list[dict[str, Any]]:
@@ -380,7 +380,7 @@ def _checkpoint_folder(model_name_or_path: str) -> str:
     return path
 
 
-def _folder_digest(path: str) -> str:
+def folder_digest(path: str) -> str:
     """Identifies the files that decide what a model generates."""
     digest = hashlib.sha256()
     for file in sorted(Path(path).iterdir()):

@@ -18,7 +18,7 @@ WORDS = (
 GROUPS = {
     "numeric": ("compare", "compare", "text", "rank", "rank", "set", "kind"),
     "text": ("compare", "compare", "compare", "text", "text", "text", "rank", "set", "kind"),
-    "date": ("compare", "compare", "date", "date", "rank", "set", "kind"),
+    "date": ("compare", "compare", "text", "date", "date", "rank", "set", "kind"),
     "mixed": ("compare", "compare", "text", "rank", "date", "set", "kind"),
 }
 NAMES = {
@@ -76,7 +76,7 @@ def _rule(kind: str, columns: list[list[str]], selected: int, draw: random.Rando
     values = []
     for _ in range(SIGNATURES[name].values):
         other = draw.randrange(len(columns))
-        if column is not None and len(columns) > 1 and group == "compare" and draw.random() < 0.3:
+        if column is not None and len(columns) > 1 and draw.random() < 0.3:
             values.append(Column(other))
         else:
             values.append(_pattern(cells, draw) if group == "text" else _constant(kind, cells, draw))
