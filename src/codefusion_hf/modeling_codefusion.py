@@ -10,7 +10,8 @@ from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput
 
 from .configuration_codefusion import CodeFusionConfig
-from .generation_codefusion import UNCONDITIONAL_LENGTH, CodeFusionGenerationConfig, DiffusionGenerationMixin
+from .generation_codefusion import UNCONDITIONAL_LENGTH, DiffusionGenerationMixin
+from .generation_config_codefusion import CodeFusionGenerationConfig
 from .layers_codefusion import (
     CodeFusionCopy,
     CodeFusionMemory,
