@@ -217,9 +217,12 @@ class DiffusionGenerationMixin:
         programs = {}
         for part in self._denoise(state, timesteps, run):
             self._revise(part, timesteps, run)
-            scores = F.log_softmax(self._read_off(part.latents, part, run), dim=-1)
+            scores = self._read_off(part.latents, part, run)
             top = scores.topk(min(CHOICES, scores.shape[-1]), dim=-1)
-            tokens, scores = (x.cpu().unflatten(0, (len(part.utterances), -1)) for x in (top.indices, top.values))
+            log_probabilities = top.values - scores.logsumexp(-1, keepdim=True)
+            tokens, scores = (
+                x.cpu().unflatten(0, (len(part.utterances), -1)) for x in (top.indices, log_probabilities)
+            )
             programs |= {index: pair for index, *pair in zip(part.utterances.tolist(), tokens, scores)}
         return programs
 
