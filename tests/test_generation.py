@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from transformers import AutoModel, AutoTokenizer, GenerationConfig, TextDiffusionStreamer
 
 from codefusion_hf import CodeFusionGenerationConfig, CodeFusionScheduler
-from codefusion_hf.generation_codefusion import _CandidateNoise
 from codefusion_hf.ranking_codefusion import cut
+from codefusion_hf.sampling_codefusion import CandidateNoise
 
 
 UTTERANCES = [
@@ -191,7 +191,7 @@ def test_revisions_start_from_whole_programs(model, inputs):
         memory = model.encode(inputs["input_ids"], inputs["attention_mask"])
         tokens = model.decode(seen[2][2], memory)[1].argmax(-1)
         tokens = cut(tokens, model.config.pad_token_id, model.config.eos_token_id, keep_eos=True)
-        noise = _CandidateNoise([0] * 8, 2, seen[2][2].shape[1:], "cpu")
+        noise = CandidateNoise([0] * 8, 2, seen[2][2].shape[1:], "cpu")
         noise.draw()  # x_T
         noisy = model.scheduler.add_noise(
             F.embedding(tokens, model.embedding_table()), noise.draw(), torch.full((16,), 599)
@@ -302,7 +302,7 @@ def test_the_generation_config_survives_saving(model, tmp_path, inputs):
         ({"timestep_spacing": "karras"}, "uniform, logsnr"),
         ({"variance_type": "learned"}, "fixed_small, fixed_large"),
         ({"decode_with": "beam"}, "head, nearest"),
-        ({"candidate_order": "random"}, "logprob, seed"),
+        ({"candidate_order": "random"}, "logprob, mbr, seed"),
         ({"eta": 2.0}, "between 0 and 1"),
         ({"num_candidates": 2, "num_return_sequences": 3, "dedupe": False}, "at least `num_return_sequences`"),
         ({"max_length": 64}, "at most 32"),
@@ -310,7 +310,7 @@ def test_the_generation_config_survives_saving(model, tmp_path, inputs):
         ({"revision_strength": 0.0}, "above 0 and at most 1"),
         ({"denoising_state_interval": 0}, "at least 1"),
         ({"temperature": 0.7}, "no effect on diffusion"),
-        ({"guidance_scale": 3.0}, "no effect on diffusion"),
+        ({"guidance_scale": 30.0}, "between 0 and 20"),
         ({"do_sample": False}, "always samples"),
         ({"num_beams": 4}, "no beams"),
         ({"seed": -1}, "0 to"),

@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 _PUBLIC = {  # resolved on first use
     "CodeFusionConfig": "configuration_codefusion",
     "CodeFusionForConditionalGeneration": "modeling_codefusion",
-    "CodeFusionGenerationConfig": "generation_codefusion",
-    "CodeFusionGenerationOutput": "generation_codefusion",
+    "CodeFusionGenerationConfig": "generation_config_codefusion",
+    "CodeFusionGenerationOutput": "generation_config_codefusion",
     "CodeFusionPipeline": "pipeline_codefusion",
     "CodeFusionScheduler": "scheduling_codefusion",
     "DiffusionGenerationMixin": "generation_codefusion",

@@ -22,7 +22,7 @@ from transformers.generation.streamers import BaseStreamer
 from . import checkpoint_path
 from .data.benchmarks import table_of
 from .data.prompts import restore_case, source_text, table_columns
-from .generation_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
+from .generation_config_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
 from .languages import get_language
 
 

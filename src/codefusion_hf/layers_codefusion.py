@@ -35,6 +35,15 @@ class CodeFusionMemory:
     denoiser_key_values: list
     decoder_key_values: list
 
+    def select(self, rows: torch.Tensor) -> "CodeFusionMemory":
+        """The memory of some utterances: a boolean mask, or their indices."""
+        tensors = (self.hidden_states, self.mask, self.input_ids, self.can_copy)
+        key_values = (self.denoiser_key_values, self.decoder_key_values)
+        return CodeFusionMemory(
+            *(tensor[rows] for tensor in tensors),
+            *([(key[rows], value[rows]) for key, value in layers] for layers in key_values),
+        )
+
 
 def eager_attention_forward(
     module: nn.Module,

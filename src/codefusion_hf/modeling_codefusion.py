@@ -10,7 +10,8 @@ from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput
 
 from .configuration_codefusion import CodeFusionConfig
-from .generation_codefusion import UNCONDITIONAL_LENGTH, CodeFusionGenerationConfig, DiffusionGenerationMixin
+from .generation_codefusion import UNCONDITIONAL_LENGTH, DiffusionGenerationMixin
+from .generation_config_codefusion import CodeFusionGenerationConfig
 from .layers_codefusion import (
     CodeFusionCopy,
     CodeFusionMemory,
@@ -154,18 +155,22 @@ class CodeFusionHead(nn.Module):
         if self.copy is None:
             return logits
         gate, weights, _ = self.copy(hidden, memory)
-        probabilities = (1 - gate) * F.softmax(logits, dim=-1)
         tokens = memory.input_ids.repeat_interleave(weights.shape[0] // memory.input_ids.shape[0], dim=0)
         tokens = tokens[:, None].expand(-1, weights.shape[1], -1)
-        return torch.log(probabilities.scatter_add(-1, tokens, gate * weights) + 1e-9)
+        probabilities = F.softmax(logits, dim=-1)
+        if torch.is_grad_enabled():
+            probabilities = (1 - gate) * probabilities
+            return torch.log(probabilities.scatter_add(-1, tokens, gate * weights) + 1e-9)
+        # The same in place: these are the largest tensors of sampling, and every pass over them counts.
+        return probabilities.mul_(1 - gate).scatter_add_(-1, tokens, gate * weights).add_(1e-9).log_()
 
     def score(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """Logits `(rows, length, vocab_size)` in fp32, without the copy pointer."""
         if self.tied:
-            logits = self.logit_scale * torch.matmul(vectors.float(), table.float().T) + self.bias
+            logits = F.linear(self.logit_scale * vectors.float(), table.float(), self.bias.float())
         else:
             logits = F.linear(vectors.float(), self.weight.float(), self.bias.float())
-        return logits.float()  # under autocast the products above come back in its dtype
+        return logits.float()  # under autocast the product above comes back in its dtype
 
 
 class CodeFusionPreTrainedModel(PreTrainedModel):

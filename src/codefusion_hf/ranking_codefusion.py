@@ -1,9 +1,12 @@
 """From sampled tokens to ranked, distinct programs."""
 
+from collections import Counter
+
 import torch
 from transformers.generation import GenerationConfig
 
 
+CANDIDATE_ORDERS = ("logprob", "mbr", "seed")
 CHOICES = 12  # tokens considered at a position where sampled programs do not suffice
 
 
@@ -30,9 +33,12 @@ def rank(
     scored = positions < (lengths + 1).unsqueeze(-1)  # the token that ends the program counts
     counts = scored.sum(-1)
     scores = (top_scores[..., 0] * scored).sum(-1) / counts
-    order = range(len(tokens))
+    keys = [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths)]
+    order = list(range(len(tokens)))
     if config.candidate_order == "logprob":
         order = torch.argsort(scores, descending=True, stable=True).tolist()
+    elif config.candidate_order == "mbr":
+        order.sort(key=lambda i: (-sum(similarity(keys[i], other) for other in keys), -float(scores[i])))
 
     wanted = config.num_return_sequences
     chosen: dict[tuple, tuple[float, int]] = {}
@@ -41,15 +47,44 @@ def rank(
         return tokens[rows], scores[rows], torch.tensor(rows)
     for row in order:
         chosen.setdefault(tuple(tokens[row].tolist()), (float(scores[row]), row))
-    picked = list(chosen.items())[:wanted]
+    picked = list(chosen.items())
+    if config.diversity_penalty:
+        picked = _diverse(picked, config.diversity_penalty)
+    picked = picked[:wanted]
     if len(picked) < wanted:
         picked += _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted - len(picked), (pad, eos))
-        if config.candidate_order == "logprob":
+        if config.candidate_order == "logprob" and not config.diversity_penalty:
             picked.sort(key=lambda candidate: -candidate[1][0])
     while len(picked) < wanted:  # a vocabulary or canvas too small for that many distinct programs
         picked.append(picked[-1])
     sequences = torch.tensor([key for key, _ in picked])
     return sequences, torch.tensor([s for _, (s, _) in picked]), torch.tensor([row for _, (_, row) in picked])
+
+
+def similarity(a: tuple[int, ...], b: tuple[int, ...]) -> float:
+    """F1 of the token unigrams and bigrams (ends included) that two programs share, 0 to 1."""
+    grams = []
+    for tokens in (a, b):
+        ends = (-1, *tokens, -1)
+        grams.append(Counter(tokens) + Counter(zip(ends, ends[1:])))
+    return 2 * (grams[0] & grams[1]).total() / (grams[0].total() + grams[1].total())
+
+
+def _diverse(picked: list, penalty: float) -> list:
+    """Maximal marginal relevance (Carbonell and Goldstein, 1998): the best first, then the best that is unlike it."""
+    rest, chosen = list(picked), []
+    while rest:
+        best = max(
+            rest,
+            key=lambda candidate: (
+                candidate[1][0] - penalty * max((similarity(candidate[0], other) for other, _ in chosen), default=0.0)
+            ),
+        )
+        if not chosen:
+            best = rest[0]  # the order's own first
+        chosen.append(best)
+        rest.remove(best)
+    return chosen
 
 
 def _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted: int, ends: tuple[int, int]) -> list:
@@ -59,8 +94,8 @@ def _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted: int, 
         for position in range(int((tokens[row] != ends[0]).sum())):
             for choice in range(1, top_tokens.shape[-1]):
                 token = int(top_tokens[row, position, choice])
-                if token in ends:  # would cut the program short
-                    continue
+                if token in ends or top_scores[row, position, choice] == float("-inf"):
+                    continue  # would cut the program short, or is held or forbidden
                 loss = float(top_scores[row, position, choice] - top_scores[row, position, 0]) / int(counts[row])
                 options.append((score + loss, (*key[:position], token, *key[position + 1 :]), row))
     seen, found = {key for key, _ in picked}, []
@@ -73,4 +108,4 @@ def _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted: int, 
     return found
 
 
-__all__ = ["CHOICES", "cut", "rank"]
+__all__ = ["CANDIDATE_ORDERS", "CHOICES", "cut", "rank", "similarity"]

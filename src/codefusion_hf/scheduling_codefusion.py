@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -107,6 +108,7 @@ class CodeFusionScheduler:
         eta: float = 0.0,
         variance_type: str = "fixed_small",
         signal_power: float = 1.0,
+        strength: float = 1.0,
     ) -> None:
         """
         Choose the sampler and the grid of noise levels; forgets the state of a previous run.
@@ -124,6 +126,8 @@ class CodeFusionScheduler:
                 The other samplers do not use it.
             variance_type (`str`): `"fixed_small"` (posterior variance) or `"fixed_large"` (beta), for `"ddpm"` only.
             signal_power (`float`): squared norm of a clean token vector, for `"logsnr"` only.
+            strength (`float`): in `[0, 1]`, the part of the schedule to walk, its end: an edit of a draft starts at
+                `round(strength * T) - 1`. Fewer steps are taken where that part holds fewer indices; 0 has none.
 
         Raises:
             `ValueError`: for a value that is not allowed.
@@ -138,16 +142,21 @@ class CodeFusionScheduler:
             )
         if not 0 <= eta <= 1:
             raise ValueError(f"`eta` must be in [0, 1], got {eta!r}.")
+        if not 0 <= strength <= 1:
+            raise ValueError(f"`strength` must be in [0, 1], got {strength!r}.")
         if not signal_power > 0:
             raise ValueError(f"`signal_power` must be positive, got {signal_power!r}.")
 
         self._sampler, self._eta, self._variance_type = sampler, eta, variance_type
         self._previous: tuple[int, torch.Tensor] | None = None  # (grid position, x0), for the multistep solver
+        walked = round(strength * self.num_train_timesteps)
         if timestep_spacing == "uniform":
+            num_inference_steps = min(num_inference_steps, walked)
             position = torch.arange(num_inference_steps, 0, -1, dtype=torch.float64, device="cpu")
-            self.timesteps = (position * self.num_train_timesteps / num_inference_steps).round().long() - 1
+            self.timesteps = (position * walked / max(1, num_inference_steps)).round().long() - 1
         else:
             self.timesteps = self._logsnr_timesteps(num_inference_steps, signal_power)
+            self.timesteps = self.timesteps[self.timesteps < walked]
         self._position = {t: i for i, t in enumerate(self.timesteps.tolist())}
         self._alphas_cumprod = [*self.alphas_cumprod[self.timesteps].tolist(), 1.0]
 
@@ -156,6 +165,14 @@ class CodeFusionScheduler:
         """Whether [`~step`] needs `noise`."""
         self._check_ready()
         return self._sampler == "ddpm" or (self._sampler == "ddim" and self._eta > 0)
+
+    def select(self, rows: torch.Tensor, length: int | None = None) -> CodeFusionScheduler:
+        """A copy whose solver goes on with some rows (a boolean mask), on a canvas of `length` tokens."""
+        selected = copy.copy(self)
+        if self._previous is not None:
+            position, x0 = self._previous
+            selected._previous = (position, x0[rows] if length is None else x0[rows, :length])
+        return selected
 
     def step(
         self,
