@@ -20,10 +20,12 @@ from codefusion_hf import cli
 from codefusion_hf.languages.cf import Node, evaluate, parse
 from codefusion_hf.spreadsheets import (
     CellFormat,
+    assess,
     check_output,
     choose,
     package,
     prepare,
+    prompt_columns,
     read_table,
     report,
     save,
@@ -543,6 +545,35 @@ def test_formulas_have_their_saved_values(tmp_path):
     assert b"cmd|' /C calc'!A0" in parts(output)["xl/worksheets/sheet1.xml"]  # the author's own formula stays
 
 
+def test_errors_are_duplicates_by_kind(tmp_path):
+    errors = ["#N/A", "#DIV/0!", "#DIV/0!", "#VALUE!", "#VALUE!x"]
+    for cells, function in [(errors[:3], "ISERR"), (errors, "ERROR.TYPE")]:
+        path = write_book(tmp_path / "book.xlsx", [["e"], *([cell] for cell in cells)])
+        book = openpyxl.load_workbook(path)
+        for [cell] in book["Grades"]["A2:A5"]:
+            cell.data_type = "e" if cell.value else "n"
+        book.save(path)
+        highlight = prepare("Duplicates()", read_table(path))
+        assert highlight.mask == [False, True, True, False, False][: len(cells)]
+        assert f"{function}($A" in highlight.format_rule.formula[0]
+
+
+def test_dates_counted_from_1904(tmp_path):
+    path = write_book(tmp_path / "book.xlsx", [["d"]])
+    book = openpyxl.load_workbook(path)
+    book.epoch = datetime.datetime(1904, 1, 1)
+    for month in (4, 5, 6):
+        book["Grades"].append([datetime.datetime(2024, month, 1)])
+    book.save(path)
+    for rule, mask, text in [
+        ("GreaterThan(2024-05-01)", [False, False, True], "DATE(2024,5,1)"),
+        ("LessThan(45413)", [True, False, False], "43951"),  # 2024-05-01 without and with 1904 dates
+        ("GreaterThan(1903-05-01)", [True, True, True], "-245"),
+    ]:
+        highlight = prepare(rule, read_table(path))
+        assert (highlight.mask, highlight.format_rule.formula) == (mask, [text])
+
+
 def test_notes_on_cells(tmp_path):
     day = datetime.datetime(2024, 5, 1)
     path = write_book(tmp_path / "book.xlsx", [["t", "d"], ["7", day], ["7.5%", day], ["x", 3], ["8", 4], ["9", 5]])
@@ -678,6 +709,34 @@ def test_apply_shows_candidates_and_applies_the_first_that_fits(capsys, tiny_cf,
     answer = json.loads(run(capsys, *argv, "--json", "--candidate", fitting[-1])[1])
     assert answer["chosen"] == fitting[-1]
     assert "there is no candidate 99" in fails(capsys, *argv, "--candidate", 99)
+
+
+def test_the_model_reads_the_columns_that_matter(book, tmp_path):
+    table = read_table(book)
+    for utterance, column, columns in [
+        ("grades above 50", None, [0, 1, 2, 3]),
+        ("grades above 50", "B", [1]),
+        ("those that are on hold", "B", [1, 2]),  # a cell of the column Status
+        ("students whose names start with A and that are due", "b", [0, 1, 3]),
+    ]:
+        assert prompt_columns(utterance, table, column) == columns, utterance
+    wide = read_table(write_book(tmp_path / "wide.xlsx", [[*(f"column{k}" for k in range(40)), "Price"], [7] * 41]))
+    assert prompt_columns("prices above 5", wide) == [40]
+    assert prompt_columns("above 5", wide) == list(range(12))
+    assert prompt_columns("columns above 5", wide, "Price") == [*range(11), 40]
+
+
+def test_candidates_on_some_columns_are_candidates_on_the_table(book):
+    table = read_table(book)
+    codes = ["GreaterThan(c[1], 50)", "AND(Equals(c[0], c[1]), Blanks())", "GreaterThan(5", "Blanks(c[7])"]
+    candidates = [{"code": code, "score": 0.0, "valid": True} for code in codes]
+    assessed = assess(candidates, table, [1, 2], "B")
+    assert [entry["code"] for entry in assessed[:2]] == ["GreaterThan(c[2], 50)", "AND(Equals(c[1], c[2]), Blanks())"]
+    assert [entry["highlight"] and entry["highlight"].range for entry in assessed] == ["B2:B6", "B2:B6", None, None]
+    assert assessed[2]["reason"] and assessed[3]["reason"] == "it names column c[7], which does not exist"
+    # A single column needs no reference, and none has to be given.
+    [entry] = assess([{"code": "GreaterThan(50)", "score": 0.0, "valid": True}], table, [1])
+    assert (entry["code"], entry["highlight"].range, entry["highlight"].num_cells) == ("GreaterThan(50)", "B2:B6", 3)
 
 
 def test_apply_a_rule_needs_no_model(capsys, book, tmp_path):

@@ -12,7 +12,7 @@ only as quoted literals and printed numbers. Needs openpyxl: `pip install 'codef
 from __future__ import annotations
 
 from .formats import CellFormat
-from .highlights import Highlight, check_output, choose, prepare, report, save, suggest
+from .highlights import Highlight, assess, check_output, choose, prepare, prompt_columns, report, save, suggest
 from .preview import check_preview, write_preview
 from .table import SheetTable, read_table
 
@@ -21,10 +21,12 @@ __all__ = [
     "CellFormat",
     "Highlight",
     "SheetTable",
+    "assess",
     "check_output",
     "check_preview",
     "choose",
     "prepare",
+    "prompt_columns",
     "read_table",
     "report",
     "save",

@@ -136,32 +136,51 @@ def suggest(
 
     if model.config.language != "cf":
         raise ValueError(f"the model writes {model.config.language or 'no known language'}, not cf: choose another")
-    shown = list(range(len(table.cells)))
-    if column is not None or len(shown) > NUM_PROMPT_COLUMNS:
-        selected = None if column is None else table.find_column(column)
-        mentioned = [index for index in shown if index == selected or _mentions(utterance, table, index)]
-        shown = (mentioned or shown)[:NUM_PROMPT_COLUMNS]
-        if selected not in shown and selected is not None:
-            shown[-1] = selected
-        if len(shown) == 1:
-            column = table.letters[shown[0]]
+    columns = prompt_columns(utterance, table, column)
     num_rows = min(table.num_rows, NUM_PROMPT_ROWS)
     prompt_table = {
-        "columns": [table.headers[index] for index in shown],
-        "rows": [[table.display(index, row) for index in shown] for row in range(num_rows)],
+        "columns": [table.headers[index] for index in columns],
+        "rows": [[table.display(index, row) for index in columns] for row in range(num_rows)],
     }
     [candidates] = evaluation.generate_candidates(
         model, tokenizer, [{"nl": utterance, "table": prompt_table}], **settings
     )
+    return assess(candidates, table, columns, column)
+
+
+def prompt_columns(utterance: str, table: SheetTable, column: str | None = None) -> list[int]:
+    """The indices of the columns that a model is shown, see [`suggest`]."""
+    columns = list(range(len(table.cells)))
+    if column is None and len(columns) <= NUM_PROMPT_COLUMNS:
+        return columns
+    selected = None if column is None else table.find_column(column)
+    mentioned = [index for index in columns if index == selected or _mentions(utterance, table, index)]
+    shown = (mentioned or columns)[:NUM_PROMPT_COLUMNS]
+    if selected is not None and selected not in shown:
+        shown[-1] = selected
+    return shown
+
+
+def assess(
+    candidates: list[dict[str, Any]], table: SheetTable, columns: list[int], column: str | None = None
+) -> list[dict[str, Any]]:
+    """
+    Adds to each candidate of [`evaluation.generate_candidates`] what it highlights, or why it cannot be applied, and
+    turns its references to the `columns` of the prompt into those of the table: see [`suggest`].
+    """
+    if len(columns) == 1:
+        column = table.letters[columns[0]]
+    assessed = []
     for candidate in candidates:
-        candidate |= {"highlight": None, "reason": None}
+        candidate = {**candidate, "highlight": None, "reason": None}
         try:
-            node = _renumber(parse(candidate["code"]), shown)
+            node = _renumber(parse(candidate["code"]), columns)
             candidate["code"] = unparse(node)
             candidate["highlight"] = prepare(node, table, column)
         except ValueError as error:
             candidate["reason"] = str(error)
-    return candidates
+        assessed.append(candidate)
+    return assessed
 
 
 def choose(candidates: list[dict[str, Any]], number: int | None = None) -> int:
@@ -300,8 +319,9 @@ def _name(table: SheetTable, index: int) -> str:
 def _mentions(utterance: str, table: SheetTable, index: int) -> bool:
     """Whether a word of the column's header, or one of its first cells, stands in the utterance."""
     words = _words(utterance)
-    for word in _words(table.headers[index]):
-        if any(len(min(word, other, key=len)) > 2 and word[:5] == other[:5] for other in words):
+    stems = [word[:5] for word in words if len(word) > 2]
+    for word in _words(table.headers[index]):  # "grade" is mentioned by "grades", "price" by "prices"
+        if len(word) > 2 and any(stem.startswith(word[:5]) or word.startswith(stem) for stem in stems):
             return True
     text = f" {' '.join(words)} "
     cells = (_words(str(cell)) for cell in table.cells[index][:NUM_PROMPT_ROWS] if isinstance(cell, str))
