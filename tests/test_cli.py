@@ -280,11 +280,11 @@ def test_predict_resumes_after_an_interrupt(capsys, tiny_cf, data, tmp_path, mon
 
     generate_candidates, calls = evaluation.generate_candidates, []
 
-    def interrupted_at_the_third(*args):
+    def interrupted_at_the_third(*args, **settings):
         calls.append(args)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return generate_candidates(*args)
+        return generate_candidates(*args, **settings)
 
     monkeypatch.setattr(evaluation, "generate_candidates", interrupted_at_the_third)
     status, _, err = predict(capsys, tiny_cf, data, output, *options)

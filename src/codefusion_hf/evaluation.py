@@ -107,13 +107,9 @@ def generate_candidates(
     examples: list[dict[str, Any]],
     num_return_sequences: int = 5,
     seed: int = 0,
-    num_inference_steps: int | None = None,
-    sampler: str | None = None,
-    num_revisions: int | None = None,
-    decode_with: str | None = None,
-    clamping: bool | None = None,
     batch_size: int = 16,
     streamer: BaseStreamer | None = None,
+    **settings: Any,
 ) -> list[list[dict[str, Any]]]:
     """
     Generates ranked programs for every example. The result for an example does not depend on its neighbours: all
@@ -126,15 +122,11 @@ def generate_candidates(
         num_return_sequences (`int`, defaults to 5): Candidates per example, at least 1; those that parse come
             first. Fewer are returned where several are the same program.
         seed (`int`, defaults to 0): Seed of the initial noise.
-        num_inference_steps (`int`, *optional*): Denoising steps; the model's own number by default.
-        sampler (`str`, *optional*): Name of a sampler; the model's own by default.
-        num_revisions (`int`, *optional*): Times the draft is reconsidered; the model's own number by default.
-        decode_with (`str`, *optional*): `"head"` or `"nearest"` (the paper's grounding ablation); the model's own by
-            default.
-        clamping (`bool`, *optional*): Whether each step's estimate is rounded to tokens (the paper's clamping
-            ablation); as the model has it by default.
-        batch_size (`int`, defaults to 16): Examples per batch, at least 1. Changes speed, never results.
+        batch_size (`int`, defaults to 16): Examples per batch, at least 1, of similar length. Changes speed, never
+            results.
         streamer (`BaseStreamer`, *optional*): Receives the drafts; for one example at a time.
+        settings: Parameters of [`CodeFusionGenerationConfig`], such as `num_inference_steps`, `sampler`,
+            `num_revisions` or `clamping`; the model's own where there is none, or `None`.
 
     Returns:
         `list[list[dict]]`: For each example its candidates, best first: `code` (`str`), `score` (mean log-probability
@@ -142,28 +134,22 @@ def generate_candidates(
 
     Raises:
         ValueError: For an unusable utterance or table, a prompt of more than `model.config.max_source_length` tokens,
-            or an unknown sampler or way of decoding.
+            or a setting out of range.
+        TypeError: For an unknown setting.
     """
     _check_count("num_return_sequences", num_return_sequences)
     _check_count("batch_size", batch_size)
     prompts = [_prompt(model, tokenizer, example) for example in examples]
-    # The model's own settings hold where the caller gives none.
-    settings = {
-        "num_inference_steps": num_inference_steps,
-        "sampler": sampler,
-        "num_revisions": num_revisions,
-        "decode_with": decode_with,
-        "clamping": clamping,
-    }
-    settings = {name: value for name, value in settings.items() if value is not None}
-
+    settings = given(settings)
     # More are asked for than sampled: programs that differ in spelling alone count once, and invalid ones come last.
     drawn = max(num_return_sequences, min(8 * num_return_sequences, MAX_CANDIDATES))
-    settings["num_candidates"] = max(model.generation_config.num_candidates or MIN_CANDIDATES, num_return_sequences)
-    candidates = []
-    for start in range(0, len(examples), batch_size):
-        batch = prompts[start : start + batch_size]
-        inputs = tokenizer(batch, return_tensors="pt", padding=True).to(model.device)
+    settings.setdefault("num_candidates", model.generation_config.num_candidates or MIN_CANDIDATES)
+    settings["num_candidates"] = max(settings["num_candidates"], num_return_sequences)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little padding
+    candidates: dict[int, list] = {}
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        inputs = tokenizer([prompts[i] for i in batch], return_tensors="pt", padding=True).to(model.device)
         output = model.generate(
             **inputs,
             num_return_sequences=drawn,
@@ -174,11 +160,16 @@ def generate_candidates(
         )
         texts = tokenizer.batch_decode(output.sequences, skip_special_tokens=True)
         scores = output.sequences_scores.tolist()
-        for i, example in enumerate(examples[start : start + batch_size]):
-            group = slice(i * drawn, (i + 1) * drawn)
-            ranked = _rank(texts[group], scores[group], example, model.config.language)
-            candidates.append(ranked[:num_return_sequences])
-    return candidates
+        for row, i in enumerate(batch):
+            group = slice(row * drawn, (row + 1) * drawn)
+            ranked = _rank(texts[group], scores[group], examples[i], model.config.language)
+            candidates[i] = ranked[:num_return_sequences]
+    return [candidates[i] for i in range(len(examples))]
+
+
+def given(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are not `None`: what has no value here is the model's own."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def predict(
@@ -187,12 +178,8 @@ def predict(
     output: str | Path,
     num_return_sequences: int = 5,
     seed: int = 0,
-    num_inference_steps: int | None = None,
-    sampler: str | None = None,
-    num_revisions: int | None = None,
-    decode_with: str | None = None,
-    clamping: bool | None = None,
     batch_size: int = 16,
+    **settings: Any,
 ) -> int:
     """
     Generates candidates for a file and saves them, one line per row of the file and in its order.
@@ -205,8 +192,7 @@ def predict(
         model_name_or_path (`str`): See [`load`].
         data (`str` or `Path`): JSON lines `{"id", "nl"}`, with an optional `table`; other keys are ignored.
         output (`str` or `Path`): JSON lines `{"id", "nl", "candidates"}`, see [`generate_candidates`].
-        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, decode_with, clamping, batch_size:
-            See [`generate_candidates`].
+        num_return_sequences, seed, batch_size, settings: See [`generate_candidates`].
 
     Returns:
         `int`: The number of rows that this call generated.
@@ -230,20 +216,7 @@ def predict(
         check_examples(model, tokenizer, rows)
     except ValueError as error:
         raise ValueError(f"{data}, {error}") from None
-    return predict_rows(
-        model,
-        tokenizer,
-        rows,
-        output,
-        num_return_sequences,
-        seed,
-        num_inference_steps,
-        sampler,
-        num_revisions,
-        decode_with,
-        clamping,
-        batch_size,
-    )
+    return predict_rows(model, tokenizer, rows, output, num_return_sequences, seed, batch_size, **settings)
 
 
 def predict_rows(
@@ -253,13 +226,9 @@ def predict_rows(
     output: str | Path,
     num_return_sequences: int = 5,
     seed: int = 0,
-    num_inference_steps: int | None = None,
-    sampler: str | None = None,
-    num_revisions: int | None = None,
-    decode_with: str | None = None,
-    clamping: bool | None = None,
     batch_size: int = 16,
     accelerator: accelerate.Accelerator | None = None,
+    **settings: Any,
 ) -> int:
     """
     Generates candidates for rows and saves them, resumably: see [`predict`]. Several processes share the batches; the
@@ -269,8 +238,7 @@ def predict_rows(
         model, tokenizer: As returned by [`load`].
         rows (`list[dict]`): Each with `id`, `nl` and, optionally, `table`.
         output (`str` or `Path`): The file to write, or to go on with.
-        num_return_sequences, seed, num_inference_steps, sampler, num_revisions, decode_with, clamping, batch_size:
-            See [`generate_candidates`].
+        num_return_sequences, seed, batch_size, settings: See [`generate_candidates`].
         accelerator (`accelerate.Accelerator`, *optional*): Of the processes that all call this function; one process
             by default.
 
@@ -282,20 +250,17 @@ def predict_rows(
         OSError: If a file cannot be read or written.
     """
     output = Path(output)
-    settings = {
+    settings = given(settings)
+    record = {
         "weights": weights_digest(model),
         "dtype": str(model.dtype).removeprefix("torch."),
         "num_return_sequences": num_return_sequences,
         "seed": seed,
-        "num_inference_steps": num_inference_steps,
-        "sampler": sampler,
-        "num_revisions": num_revisions,
-        "decode_with": decode_with,
-        "clamping": clamping,
+        **settings,
     }
     rank, num_processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     # Only the first process touches the files.
-    [done] = _from_first_process([_resume(output, settings, rows) if rank == 0 else None], num_processes)
+    [done] = _from_first_process([_resume(output, record, rows) if rank == 0 else None], num_processes)
 
     # The delay keeps the bar away until the first batch is done: a wrong setting ends in one line of error, no bar.
     progress = tqdm(
@@ -306,17 +271,7 @@ def predict_rows(
             first = start + batch_size * rank
             batch = rows[first : first + batch_size]
             candidates = generate_candidates(
-                model,
-                tokenizer,
-                batch,
-                num_return_sequences,
-                seed,
-                num_inference_steps,
-                sampler,
-                num_revisions,
-                decode_with,
-                clamping,
-                batch_size,
+                model, tokenizer, batch, num_return_sequences, seed, batch_size, **settings
             )
             lines = [
                 json.dumps({"id": row["id"], "nl": row["nl"], "candidates": ranked}, ensure_ascii=False) + "\n"
@@ -433,8 +388,9 @@ def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) 
         try:
             earlier = _parse_object(record_path.read_bytes())
             ids = [_parse_object(line)["id"] for line in content.split(b"\n")[:-1]]
-            # A setting that an older record lacks was the model's own.
-            changed = [name for name in settings if earlier["settings"].get(name) != settings[name]]
+            # A setting that a record lacks was the model's own.
+            names = sorted({*settings, *earlier["settings"]})
+            changed = [name for name in names if earlier["settings"].get(name) != settings.get(name)]
             answered = earlier["rows"][: len(ids)]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"cannot resume {output}: {_one_line(error)}; choose another output") from None
