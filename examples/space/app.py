@@ -26,6 +26,11 @@ EXAMPLES = [
     ["top 3 totals", "Orders"],
 ]
 MAX_SEED = 2**32 - 1
+# On a phone the results are below the inputs.
+SHOW_STATUS = """() => {
+  const status = document.getElementById("status");
+  if (status.getBoundingClientRect().top > 0.8 * innerHeight) status.scrollIntoView();
+}"""
 HERE = Path(__file__).parent
 load = functools.cache(evaluation.load)
 
@@ -47,10 +52,7 @@ def show_table(source, upload):
         SHEET: "" if table is None else views.table(table),
         COLUMN: gr.Dropdown(columns, value=ANY_COLUMN, visible=table is not None),
         FILE: gr.File(visible=source == UPLOAD),
-        STATUS: views.message(text, is_error),
-        RESULTS: [],
-        CANDIDATES: gr.Radio([], visible=False),
-        PROGRAM: gr.Textbox(visible=False),
+        **no_candidates(text, is_error),
     }
 
 
@@ -97,16 +99,27 @@ def show_candidate(chosen, results, table):
     highlight, reason = found.get("highlight"), found.get("reason")
     plural = "s" if len(results) > 1 else ""
     text = f"{len(results)} candidate{plural}, best first" if reason is None else f"{found['code']}: {reason}"
-    return {
+    changes = {
         PROGRAM: gr.Textbox(found["code"], visible=True),
-        SHEET: "" if table is None else views.table(table, highlight),
         STATUS: views.message(text, is_error=reason is not None),
     }
+    return changes if table is None else {**changes, SHEET: views.table(table, highlight)}
 
 
 def choose_language(checkpoint):
-    """Tables are for rules alone."""
-    return gr.Column(visible=load(checkpoint)[0].config.language == "cf")
+    """An empty list of candidates; tables are for rules alone."""
+    has_table = load(checkpoint)[0].config.language == "cf"
+    return {TABLES: gr.Column(visible=has_table), SHEET: gr.HTML(visible=has_table), **no_candidates()}
+
+
+def no_candidates(text="", is_error=False):
+    """What an empty list of candidates looks like, with a message in their place."""
+    return {
+        RESULTS: [],
+        CANDIDATES: gr.Radio([], value=None, visible=False),
+        PROGRAM: gr.Textbox("", visible=False),
+        STATUS: views.message(text, is_error),
+    }
 
 
 with gr.Blocks(title="CodeFusion") as demo:
@@ -128,35 +141,46 @@ with gr.Blocks(title="CodeFusion") as demo:
                 STEPS = gr.Slider(1, 50, value=10, step=1, label="Denoising steps")
                 SEED = gr.Number(0, label="Seed", precision=0)
             BUTTON = gr.Button("Generate", variant="primary")
-            gr.Examples(EXAMPLES, [SENTENCE, SOURCE], label="Try", cache_examples=False)
+            labels = [sentence for sentence, _ in EXAMPLES]
+            gr.Examples(EXAMPLES, [SENTENCE, SOURCE], label="Try", example_labels=labels, cache_examples=False)
         with gr.Column(scale=3, min_width=300):
-            STATUS = gr.HTML(elem_id="status")
+            STATUS = gr.HTML(elem_id="status", padding=False)
             CANDIDATES = gr.Radio([], label="Candidates", visible=False, elem_id="candidates")
             PROGRAM = gr.Textbox(label="Chosen", visible=False, buttons=["copy"], elem_id="program", max_lines=4)
-            SHEET = gr.HTML(elem_id="sheet")
+            SHEET = gr.HTML(elem_id="sheet", padding=False)
 
     inputs = [SENTENCE, CHECKPOINT, SOURCE, TABLE, COLUMN, NUM, STEPS, SEED]
     shown = [STATUS, RESULTS, CANDIDATES, PROGRAM, SHEET]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    gr.on([SENTENCE.submit, BUTTON.click], generate, inputs, shown, concurrency_limit=1, **quiet)
+    starts = [SENTENCE.submit, BUTTON.click]
+    gr.on(starts, generate, inputs, shown, concurrency_limit=1, **quiet)
+    gr.on(starts, None, js=SHOW_STATUS)
     CANDIDATES.input(show_candidate, [CANDIDATES, RESULTS, TABLE], [PROGRAM, SHEET, STATUS], **quiet)
     gr.on(
         [demo.load, SOURCE.change, FILE.change],
         show_table,
         [SOURCE, FILE],
-        [TABLE, SHEET, COLUMN, FILE, STATUS, RESULTS, CANDIDATES, PROGRAM],
+        [TABLE, COLUMN, FILE, *shown],
         **quiet,
     )
-    CHECKPOINT.change(choose_language, CHECKPOINT, TABLES, **quiet)
+    CHECKPOINT.change(choose_language, CHECKPOINT, [TABLES, *shown], **quiet)
 
 
 if __name__ == "__main__":
     load("cf")
-    system = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # none from a CDN
+    # No fonts from elsewhere; white on the default orange is hard to read.
+    theme = gr.themes.Default(
+        primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    ).set(
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
+    )
     demo.queue(max_size=20).launch(
         css_paths=HERE / "style.css",
         js=HERE.joinpath("page.js").read_text(encoding="utf-8"),
-        theme=gr.themes.Default(**system),
+        theme=theme,
         footer_links=[],
         max_file_size="5mb",
         ssr_mode=False,

@@ -35,7 +35,8 @@ def drafts_and_result(
     generate: Callable[[BaseStreamer], Any], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[str, Any]]:
     """
-    Runs `generate(streamer)` in a thread: yields `("draft", text)` after each denoising step, then `("result", value)`.
+    Runs `generate(streamer)` in a thread: yields `("draft", text)` after each denoising step, and at the end
+    `("result", value)`.
 
     Raises:
         Exception: Whatever `generate` raises.

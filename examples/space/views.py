@@ -26,7 +26,7 @@ def draft(text: str, step: int, num_steps: int) -> str:
 def candidate_label(candidate: dict[str, Any], table: SheetTable | None) -> str:
     """A candidate in two lines of plain text: the program; whether it is valid, its score, and what it highlights."""
     valid = {True: "✓ valid", False: "✗ invalid", None: "not checked"}[candidate["valid"]]
-    parts = [valid, f"score {candidate['score']:.2f}".replace("-", "−")]
+    parts = [valid, f"score {round(candidate['score'], 2) or 0.0:.2f}".replace("-", "−")]
     if table is not None:
         highlight = candidate["highlight"]
         if highlight is None:
@@ -66,7 +66,7 @@ def table(table: SheetTable, highlight: Highlight | None = None) -> str:
     return (
         f'<div class="sheet" role="region" aria-label="Table" tabindex="0"><table>'
         f"<caption>{escape(_caption(table, highlight))}</caption>"
-        f'<thead><tr><td></td>{header}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        f"<thead><tr><td></td>{header}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
         + (f'<p class="left-out">{" and ".join(left_out)} not shown</p>' if left_out else "")
     )
 

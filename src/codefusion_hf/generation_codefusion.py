@@ -34,6 +34,7 @@ from .scheduling_codefusion import CodeFusionScheduler
 logger = logging.get_logger(__name__)
 
 UNCONDITIONAL_LENGTH = 8  # vectors in an E_s of noise, in training and in sampling
+MAX_SCORES = 2**24  # held at once when tokens are read off
 CANVAS_MARGIN = 2  # positions that a draft must leave free on a shorter canvas, its end included
 # What Seq2SeqTrainer hands to `generate` beside the inputs.
 _TRAINER_KWARGS = ("labels", "decoder_input_ids", "decoder_attention_mask", "synced_gpus")
@@ -215,7 +216,7 @@ class DiffusionGenerationMixin:
     def _finish(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> dict[int, tuple]:
         """Denoises, revises and decodes: the most probable tokens of each utterance and their log-probabilities."""
         programs = {}
-        for part in self._denoise(state, timesteps, run):
+        for part in (piece for rest in self._denoise(state, timesteps, run) for piece in self._pieces(rest, run)):
             self._revise(part, timesteps, run)
             scores = self._read_off(part.latents, part, run)
             top = scores.topk(min(CHOICES, scores.shape[-1]), dim=-1)
@@ -225,6 +226,15 @@ class DiffusionGenerationMixin:
             )
             programs |= {index: pair for index, *pair in zip(part.utterances.tolist(), tokens, scores)}
         return programs
+
+    def _pieces(self, state: SamplingState, run: SamplingRun) -> list[SamplingState]:
+        """Some utterances at a time: the scores of a large batch over the vocabulary would take gigabytes."""
+        num_utterances, (rows, length) = len(state.utterances), state.latents.shape[:2]
+        size = max(1, MAX_SCORES * num_utterances // (rows * length * self.config.vocab_size))
+        if run.whole or size >= num_utterances:
+            return [state]
+        number = torch.arange(num_utterances, device=state.utterances.device) // size
+        return [state.select(number == i) for i in range(int(number[-1]) + 1)]
 
     def _denoise(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> list[SamplingState]:
         """Walks the grid. Utterances whose candidates are all finished leave early, as states of their own."""
