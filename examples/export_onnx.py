@@ -16,6 +16,7 @@ import copy
 import io
 import json
 import logging
+import math
 import shutil
 import sys
 import warnings
@@ -35,6 +36,7 @@ from codefusion_hf.data.prompts import source_text
 from codefusion_hf.evaluation import load
 from codefusion_hf.generation_config_codefusion import MIN_CANDIDATES
 from codefusion_hf.layers_codefusion import CodeFusionCopy, CodeFusionMemory, CodeFusionStack
+from codefusion_hf.modeling_codefusion import CodeFusionHead
 from codefusion_hf.ranking_codefusion import CHOICES, cut
 
 
@@ -87,6 +89,23 @@ class TraceableCopy(CodeFusionCopy):
         context = torch.matmul(weights, memory.hidden_states)
         gate = torch.sigmoid(self.gate(hidden_states) + self.context_gate(context))
         return gate * can_copy.any(-1, keepdim=True), weights, context
+
+
+class TraceableHead(CodeFusionHead):
+    """[`CodeFusionHead`] without a constant so small that the exporter takes it for zero and leaves it out."""
+
+    def forward(self, decoded, hidden, table, memory):
+        """As in [`CodeFusionHead`]."""
+        logits = self.score(decoded, table)
+        if self.copy is None:
+            return logits
+        gate, weights, _ = self.copy(hidden, memory)
+        tokens = memory.input_ids[:, None].expand(-1, weights.shape[1], -1)
+        probabilities = ((1 - gate) * F.softmax(logits, dim=-1)).scatter_add(-1, tokens, gate * weights)
+        return torch.log(1e9 * probabilities + 1) - math.log(1e9)  # log(p + 1e-9)
+
+
+TRACEABLE = {CodeFusionStack: TraceableStack, CodeFusionCopy: TraceableCopy, CodeFusionHead: TraceableHead}
 
 
 class Graph(nn.Module):
@@ -168,9 +187,7 @@ def export(model, tokenizer, folder: str | Path, **generation) -> None:
     model.code_embeddings = nn.Embedding.from_pretrained(table.cpu())
     model.embedding_table = lambda: model.code_embeddings.weight  # normalised once, here
     for module in model.modules():
-        module.__class__ = {CodeFusionStack: TraceableStack, CodeFusionCopy: TraceableCopy}.get(
-            type(module), type(module)
-        )
+        module.__class__ = TRACEABLE.get(type(module), type(module))
 
     config = model.config
     rows, length = Dim("rows"), Dim("length", max=config.max_target_length)
@@ -237,22 +254,25 @@ def export(model, tokenizer, folder: str | Path, **generation) -> None:
 
 def write_graph(graph, arguments, shapes, input_names, output_names, path: Path) -> None:
     """`torch.onnx.export` without its chatter, as one file."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
+            # Two steps: the options with which the exporter itself would call the first give scans it cannot write.
+            traced = torch.export.export(graph.eval(), arguments, dynamic_shapes=shapes)
             program = torch.onnx.export(
-                graph.eval(),
-                arguments,
+                traced,
                 dynamo=True,
-                dynamic_shapes=shapes,
                 input_names=input_names,
                 output_names=output_names,
                 opset_version=OPSET,
                 verbose=False,
             )
+            ClearMetadataAndDocStringPass()(program.model)  # among them the paths of this machine
             program.save(path, external_data=False)
     finally:
         logger.setLevel(level)

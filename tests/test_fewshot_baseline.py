@@ -62,6 +62,7 @@ class Stub(ThreadingHTTPServer):
         self.failures, self.delay, self.samples, self.refuse = list(failures), delay, samples, refuse
         self.bodies, self.times, self.keys = [], [], set()
         self.answered = self.under_way = self.most_under_way = 0
+        self.hold_at = None  # that many are answered, the others wait
         self.lock = threading.Lock()
 
     @property
@@ -100,6 +101,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(400, {"error": {"message": f"filtered, {self.headers['Authorization']}"}})
             else:
                 time.sleep(stub.delay)
+                while stub.hold_at is not None and stub.answered >= stub.hold_at:
+                    time.sleep(0.01)
                 self.send(200, {"choices": list(itertools.islice(answers(body, self.path), stub.samples))})
                 stub.answered += 1
         finally:
@@ -268,10 +271,12 @@ def interrupted(stub: Stub, output: Path, rows: Path, number: int, signum: int) 
         text=True,
         env={**os.environ, "OPENAI_API_KEY": KEY, "OMP_NUM_THREADS": "1"},
     )
-    end = time.monotonic() + 200
+    end, stub.hold_at = time.monotonic() + 200, number
     while stub.answered < number and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
     process.send_signal(signum)
+    time.sleep(0.5)
+    stub.hold_at = None
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

@@ -21,7 +21,7 @@ NO_TABLE, UPLOAD, ANY_COLUMN = "None", "My file", ""
 EXAMPLES = [
     ["students with a grade above 90", "Grades"],
     ["who missed more than 5 days?", "Grades"],
-    ["group B with a grade below 60", "Grades"],
+    ["everyone not in group C with a grade between 60 and 80", "Grades"],
     ["everything cancelled", "Orders"],
     ["top 3 totals", "Orders"],
 ]

@@ -80,10 +80,10 @@ def _write_book(rows: list[list[str]], path: Path) -> None:
         cells = []
         for text in row:
             cell = WriteOnlyCell(sheet)
+            text = ILLEGAL_CHARACTERS_RE.sub("\ufffd", text[:MAX_CELL_CHARACTERS])
             cell.value, cell.number_format = _typed(text) if number else (text, "General")
-            if isinstance(cell.value, str) and (not number or cell.data_type != "e"):
-                cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", text[:MAX_CELL_CHARACTERS])
-                cell.data_type = "s"  # openpyxl would take "=1+1" for a formula
+            if cell.data_type == "f":
+                cell.data_type = "s"  # "=1+1" is text here
             cells.append(cell)
         sheet.append(cells)
     book.save(path)

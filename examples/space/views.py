@@ -16,10 +16,11 @@ def message(text: str, is_error: bool = False) -> str:
 
 
 def draft(text: str, step: int, num_steps: int) -> str:
-    """One draft, with the part of the way that it has gone."""
+    """One draft, and how far it has gone. Hidden from screen readers: it changes too fast to be read out."""
+    stage = f"step {step} of {num_steps}" if step <= num_steps else f"revision {step - num_steps}"
     return (
-        f'<p class="draft"><progress max="{num_steps}" value="{step}" aria-label="Denoising"></progress> '
-        f"step {step} of {num_steps}<br><code>{escape(text) or '…'}</code></p>"
+        f'<p class="draft" aria-hidden="true"><progress max="{num_steps}" value="{step}"></progress> {stage}<br>'
+        f"<code>{escape(text) or '…'}</code></p>"
     )
 
 

@@ -110,8 +110,13 @@ class Visit:
 
     def ask(self, sentence: str) -> None:
         """Types a sentence over the one that is there, presses Enter, and waits for the candidates."""
+        self.page.evaluate("window.seen = []")
         self.type(sentence)
-        self.wait_for_status("candidates, best first")
+        self.page.wait_for_function(
+            "seen.some(text => text.startsWith('step')) && seen.at(-1).endsWith('candidates, best first')"
+        )
+        # What changes together may be drawn one after the other.
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def type(self, sentence: str) -> None:
         """Types a sentence over the one that is there, and presses Enter."""
@@ -123,7 +128,7 @@ class Visit:
         self.page.locator("#status .message", has_text=text).wait_for()
 
     def drafts(self) -> list[str]:
-        """All that the line above the candidates has said so far."""
+        """All that the line above the candidates has said since the last `ask`."""
         return self.page.evaluate("window.seen")
 
     def candidates(self) -> list[str]:

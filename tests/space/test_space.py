@@ -62,8 +62,9 @@ def test_a_sentence_becomes_five_candidates_and_highlighted_cells(visit):
     space.ask(SENTENCE)
 
     drafts = [line.splitlines() for line in space.drafts() if line.startswith("step")]
-    steps = [int(first.split()[1]) for first, *_ in drafts]
-    assert len(steps) >= 5 and steps == sorted(steps) and all(first.endswith("of 10") for first, *_ in drafts)
+    steps = [int(first.removeprefix("step ").removesuffix(" of 10")) for first, *_ in drafts]
+    assert len(steps) >= 5 and steps == sorted(set(steps)) and 1 <= steps[0] and steps[-1] <= 10
+    assert any(line.startswith("revision 1\n") for line in space.drafts())
 
     candidates = space.candidates()
     assert len(candidates) == 5
@@ -77,6 +78,15 @@ def test_a_sentence_becomes_five_candidates_and_highlighted_cells(visit):
     assert space.highlighted() == ["75", "58", "88", "64", "82", "49", "73", "88", "67"]
     space.page.get_by_label("Copy").click()
     assert space.page.evaluate("navigator.clipboard.readText()") == "LessThan(c[2], 90)"
+
+
+def test_an_example_fills_the_form_and_its_program_takes_shape(visit):
+    space = visit()
+    example = "everyone not in group C with a grade between 60 and 80"
+    space.page.get_by_role("button", name=example).click()
+    space.page.wait_for_function("text => document.querySelector('input[type=text]').value === text", arg=example)
+    space.ask(example)
+    assert len({line.splitlines()[1] for line in space.drafts() if line.startswith("step")}) > 1
 
 
 def test_settings(visit):
