@@ -81,13 +81,13 @@ def test_the_same_seed_finds_the_same_programs(exported, examples, model, tokeni
     inputs = tokenizer(UTTERANCES, return_tensors="pt", padding=True)
     input_ids, attention_mask = onnx_model.encode(UTTERANCES)
     assert np.array_equal(input_ids, inputs["input_ids"]) and np.array_equal(attention_mask, inputs["attention_mask"])
-    for seed, count in ((0, 1), (1, 5), (2, 12)):
-        output = model.generate(
-            **inputs, seed=seed, num_return_sequences=count, return_dict_in_generate=True, **SETTINGS
-        )
-        found = onnx_model.sample(input_ids, attention_mask, count, seed)
+    for seed in (0, 1):
+        output = model.generate(**inputs, seed=seed, num_return_sequences=3, return_dict_in_generate=True, **SETTINGS)
+        found = onnx_model.sample(input_ids, attention_mask, 3, seed)
         assert trimmed(np.concatenate([rows for rows, _ in found])) == trimmed(output.sequences)
         np.testing.assert_allclose(np.concatenate([s for _, s in found]), output.sequences_scores, atol=2e-3)
+    for rows, scores in onnx_model.sample(input_ids, attention_mask, 25):  # more than are sampled
+        assert len(set(map(tuple, rows.tolist()))) == len(scores) == 25 and (np.diff(scores) <= 0).all()
 
 
 def test_given_noise(exported, examples, model, tokenizer):
@@ -121,7 +121,9 @@ def test_every_graph_equals_torch_at_every_size(exported, examples, model, token
             np.testing.assert_allclose(found, denoised, atol=1e-4)
         logits = model.decode(latents, reference)[1]
     found, tokens, scores = onnx_model.decode(latents.numpy(), memory, "logits", "top_tokens", "top_scores")
-    np.testing.assert_allclose(found, logits, atol=1e-3)
+    # Where the copy gate is all but closed or open, one bit of it is a percent of what an unlikely token has left.
+    np.testing.assert_allclose(np.exp(found), logits.exp(), atol=1e-5)
+    np.testing.assert_allclose(found, logits, atol=0.05)
     assert np.array_equal(tokens[..., 0], logits.argmax(-1))
     np.testing.assert_allclose(scores[..., 0], logits.log_softmax(-1).amax(-1), atol=1e-3)
 
@@ -143,9 +145,9 @@ def test_the_samplers_are_numbers(exported, examples, model, tokenizer, tmp_path
     (folder / "sampling.json").write_text(json.dumps(examples[0].sampling_settings(model, **settings)))
     onnx_model = examples[1].OnnxCodeFusion(folder)
     expected = model.generate(
-        **tokenizer(UTTERANCES, return_tensors="pt", padding=True), seed=3, num_return_sequences=4, **settings
+        **tokenizer(UTTERANCES, return_tensors="pt", padding=True), seed=3, num_return_sequences=2, **settings
     )
-    found = onnx_model.sample(*onnx_model.encode(UTTERANCES), 4, 3)
+    found = onnx_model.sample(*onnx_model.encode(UTTERANCES), 2, 3)
     assert trimmed(np.concatenate([rows for rows, _ in found])) == trimmed(expected)
 
 
