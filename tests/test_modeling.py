@@ -114,6 +114,19 @@ def test_self_conditioning_changes_nothing_at_initialisation():
     assert not torch.allclose(model.denoise(sample, timesteps, memory, previous=torch.randn(3, 12, 32)), without)
 
 
+def test_a_residual_decoder_changes_nothing_at_initialisation():
+    """So the head's loss reaches the denoiser at once, as without a decoder."""
+    model = tiny_model(residual_decoder=True)
+    memory = model.encode(batch()["input_ids"])
+    denoised = torch.randn(3, 12, 32)
+    decoded, _ = model.decode(denoised, memory)
+    torch.testing.assert_close(decoded, denoised)
+    torch.nn.init.normal_(model.decoder.out_proj.weight)
+    assert not torch.allclose(model.decode(denoised, memory)[0], denoised)
+    plain, _ = tiny_model().decode(denoised, memory)
+    assert not torch.allclose(plain, denoised)
+
+
 def test_embedding_rows_have_the_configured_norm():
     model = tiny_model(embedding_scale=3.0)
     torch.testing.assert_close(model.embedding_table().norm(dim=-1), torch.full((512,), 3.0))
@@ -317,6 +330,7 @@ def test_loads_an_encoder_in_codet5s_format(tmp_path):
         ({"pad_token_id": None}, "pad_token_id"),
         ({"tie_head_to_embedding": False}, "untied head"),
         ({"min_snr_gamma": 5.0}, "epsilon"),
+        ({"residual_decoder": True, "latent_dim": 64}, "other than `d_model`"),
     ],
 )
 def test_bad_configs_are_refused(wrong, message):

@@ -53,6 +53,9 @@ class CodeFusionConfig(PreTrainedConfig):
         copy_attention (`bool`, defaults to `True`):
             Pointer path from utterance tokens to program tokens, in the denoiser (a mixture in embedding space) and
             in the head (a mixture of distributions).
+        residual_decoder (`bool`, defaults to `False`):
+            D adds to x̂0, at first nothing, instead of replacing it: the head's cross-entropy then trains N at once,
+            without a decoder that must learn first.
         tie_head_to_embedding (`bool`, defaults to `True`): The head scores against L instead of its own matrix.
         uncond_noise_std (`float`, defaults to 1.0): Standard deviation of the Gaussian E_s (unconditional generation).
         denoising_loss (`str`, defaults to `"sample"`), min_snr_gamma (`float`, *optional*):
@@ -104,6 +107,7 @@ class CodeFusionConfig(PreTrainedConfig):
     partial_noising: bool = False
     memory_add_input_embeddings: bool = True
     copy_attention: bool = True
+    residual_decoder: bool = False
     tie_head_to_embedding: bool = True
     uncond_noise_std: float | int = 1.0
     denoising_loss: str = "sample"
@@ -179,6 +183,10 @@ class CodeFusionConfig(PreTrainedConfig):
                 raise ValueError(f"`conditioning='infill'` has no E_s for {', '.join(cross_attending)}: set them to 0")
         elif self.partial_noising:
             raise ValueError("`partial_noising` belongs to `conditioning='infill'`")
+        if self.residual_decoder and self.embedding_dim == self.d_model:
+            raise ValueError(
+                "`residual_decoder` needs a `latent_dim` other than `d_model`: its projection starts at 0"
+            )
         if self.tie_head_to_embedding is False and self.embedding_dim != self.d_model:
             raise ValueError(
                 f"an untied head needs `latent_dim` == `d_model`, got {self.embedding_dim} and {self.d_model}"

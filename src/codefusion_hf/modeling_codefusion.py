@@ -119,11 +119,15 @@ class CodeFusionDecoder(nn.Module):
         self.in_proj = nn.Identity() if same_width else nn.Linear(config.embedding_dim, config.d_model)
         self.out_proj = nn.Identity() if same_width else nn.Linear(config.d_model, config.embedding_dim)
         self.stack = CodeFusionStack(config, config.num_decoder_layers)
+        self.residual = config.residual_decoder
+        if self.residual:
+            self.out_proj.init_std = 0.0
 
     def forward(self, denoised: torch.Tensor, memory: CodeFusionMemory) -> tuple[torch.Tensor, torch.Tensor]:
         """x̂0 `(rows, length, latent_dim)` to D_s of the same shape and the hidden states `(rows, length, d_model)`."""
         hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask)
-        return self.out_proj(hidden), hidden
+        decoded = self.out_proj(hidden)
+        return (denoised + decoded if self.residual else decoded), hidden
 
 
 class CodeFusionHead(nn.Module):
