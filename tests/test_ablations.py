@@ -274,7 +274,7 @@ def test_decoding_switches_are_recorded_and_change_predictions(tiny_cf, tmp_path
     assert (recorded["decode_with"], recorded["clamping"]) == ("nearest", True)
     with pytest.raises(ValueError, match="was made with other decode_with:"):
         evaluation.predict_rows(model, tokenizer, rows, out, decode_with="head", clamping=True, **settings)
-    with pytest.raises(ValueError, match="was made with other decode_with, clamping:"):
+    with pytest.raises(ValueError, match="was made with other clamping, decode_with:"):
         evaluation.predict_rows(model, tokenizer, rows, out, **settings)
     given = []
     monkeypatch.setattr(type(model), "generate", spy(type(model).generate, given))
