@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "codefusion_hf"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Within ring 0 a file imports from files further left only.
-PARTS = "configuration scheduling loss layers ranking sampling generation_config generation modeling pipeline"
+PARTS = "configuration scheduling loss layers networks ranking sampling generation_config generation modeling pipeline"
 HUB_FILES = [f"{part}_codefusion" for part in PARTS.split()]
 RINGS = {name: 0 for name in HUB_FILES} | {
     "languages": 1,

@@ -210,7 +210,7 @@ def test_a_large_batch_is_read_off_in_pieces(model, inputs, monkeypatch):
 
 
 def test_a_program_that_outgrows_its_canvas_gets_the_full_one(model, inputs, monkeypatch):
-    """The first estimate promises an empty program, the later ones a long one."""
+    """The first look promises an empty program, the steps give a long one."""
     table = model.embedding_table()
     long = F.embedding(torch.tensor([[5] * 20 + [2] + [0] * 11]), table)
     short = F.embedding(torch.zeros(1, 32, dtype=torch.long), table)
@@ -224,7 +224,7 @@ def test_a_program_that_outgrows_its_canvas_gets_the_full_one(model, inputs, mon
     monkeypatch.setattr(model, "denoise", estimate)
     single = {name: value[:1] for name, value in inputs.items()}
     out = model.generate(**single, num_inference_steps=2, canvas_buckets=[8], decode_with="nearest", seed=0)
-    assert calls == [32, 8, 32]
+    assert calls == [32, 8, 8, 32, 32]
     assert trimmed(out) == [[5] * 20]
 
 

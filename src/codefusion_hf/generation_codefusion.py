@@ -194,22 +194,22 @@ class DiffusionGenerationMixin:
     def _on_short_canvases(
         self, state: SamplingState, timesteps: list[int], buckets: list[int], run: SamplingRun
     ) -> dict:
-        """Most programs are much shorter than the canvas, and the first estimate tells how long they will be."""
+        """Most programs are much shorter than the canvas: the first estimate of one candidate tells how long."""
         pad, eos = self.config.pad_token_id, self.config.eos_token_id
-        (state,) = self._denoise(state, timesteps[:1], run)
-        drafts = cut(nearest_scores(state.denoised, run.table).argmax(-1), pad, eos)
-        lengths = (drafts != pad).sum(-1).view(len(state.utterances), -1).amax(-1)
+        first = self._estimate(state.latents[:: run.config.num_candidates], timesteps[0], state, run)
+        drafts = cut(nearest_scores(first, run.table).argmax(-1), pad, eos)
+        lengths = (drafts != pad).sum(-1)
         full, programs = state.latents.shape[1], {}
         sizes = [next((size for size in buckets if size >= n + CANVAS_MARGIN), full) for n in lengths.tolist()]
         for size in dict.fromkeys(sizes):
             chosen = torch.tensor([s == size for s in sizes], device=state.utterances.device)
-            found = self._finish(state.select(chosen, size), timesteps[1:], run)
+            found = self._finish(state.select(chosen, size), timesteps, run)
             unended = [
                 i for i, (tokens, _) in found.items() if not ((tokens == pad) | (tokens == eos))[..., 0].any(-1).all()
             ]
             if unended and size < full:  # a program did not fit after all
                 again = torch.isin(state.utterances, torch.tensor(unended, device=state.utterances.device))
-                found |= self._finish(state.select(again), timesteps[1:], run)
+                found |= self._finish(state.select(again), timesteps, run)
             programs |= found
         return programs
 
@@ -313,10 +313,11 @@ class DiffusionGenerationMixin:
         self, generation_config: CodeFusionGenerationConfig | None, **kwargs
     ) -> CodeFusionGenerationConfig:
         # Precedence: call arguments, the given config, the model's config, global defaults.
-        config = copy.deepcopy(generation_config or self.generation_config)
+        config = copy.copy(generation_config or self.generation_config)
         if not isinstance(config, GenerationConfig) or not hasattr(config, "num_inference_steps"):
             config = type(self.generation_config)(**config.to_dict())
-        config.update(**self.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True)
+        if generation_config is not None:
+            config.update(**self.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True)
         config.update(**type(self.generation_config)._get_default_generation_params(), defaults_only=True)
         kwargs = {key: value for key, value in kwargs.items() if key not in _TRAINER_KWARGS}
         for name in kwargs:
@@ -333,8 +334,9 @@ class DiffusionGenerationMixin:
             raise ValueError(
                 f"`max_length` ({config.max_length}) must be at most {self.config.max_target_length}, the canvas"
             )
-        if config.num_candidates is None:
-            config.num_candidates = max(MIN_CANDIDATES if config.dedupe else 1, config.num_return_sequences)
+        if kwargs.get("num_candidates") is None:
+            fewest = config.num_candidates or (MIN_CANDIDATES if config.dedupe else 1)
+            config.num_candidates = max(fewest, config.num_return_sequences)
         config.validate()
         return config
 

@@ -12,14 +12,9 @@ from transformers.modeling_outputs import ModelOutput
 from .configuration_codefusion import CodeFusionConfig
 from .generation_codefusion import UNCONDITIONAL_LENGTH, DiffusionGenerationMixin
 from .generation_config_codefusion import CodeFusionGenerationConfig
-from .layers_codefusion import (
-    CodeFusionCopy,
-    CodeFusionMemory,
-    CodeFusionRMSNorm,
-    CodeFusionStack,
-    timestep_embedding,
-)
+from .layers_codefusion import CodeFusionMemory, CodeFusionRMSNorm
 from .loss_codefusion import codefusion_loss
+from .networks_codefusion import CodeFusionDecoder, CodeFusionDenoiser, CodeFusionHead
 from .scheduling_codefusion import CodeFusionScheduler
 
 
@@ -48,135 +43,6 @@ class CodeFusionOutput(ModelOutput):
     encoder_last_hidden_state: torch.FloatTensor | None = None
 
 
-class CodeFusionDenoiser(nn.Module):
-    """N: predicts the clean embeddings x̂0 of the whole program from x_t, t and E_s (paper, section 3.1)."""
-
-    def __init__(self, config: CodeFusionConfig):
-        super().__init__()
-        self.time_scale = 1000.0 / config.num_diffusion_steps
-        same_width = config.embedding_dim == config.d_model
-        self.in_proj = nn.Identity() if same_width else nn.Linear(config.embedding_dim, config.d_model)
-        self.out_proj = nn.Identity() if same_width else nn.Linear(config.d_model, config.embedding_dim)
-        self.time_mlp = nn.Sequential(
-            nn.Linear(config.d_model, config.d_model), nn.SiLU(), nn.Linear(config.d_model, config.d_model)
-        )
-        self.self_cond_proj = None
-        if config.self_conditioning:
-            self.self_cond_proj = nn.Linear(config.embedding_dim, config.d_model, bias=False)
-            self.self_cond_proj.init_std = 0.0  # at the start self-conditioning changes nothing
-        self.infill = config.conditioning == "infill"
-        self.stack = CodeFusionStack(config, config.num_denoiser_layers)
-        self.copy = self.context_proj = None
-        if config.copy_attention:
-            self.copy = CodeFusionCopy(config)
-            self.context_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-            self.context_proj.init_std = 0.0
-
-    def forward(
-        self,
-        inputs: torch.Tensor,
-        timesteps: torch.Tensor,
-        memory: CodeFusionMemory,
-        source_embeddings: torch.Tensor,
-        previous: torch.Tensor | None,
-    ) -> torch.Tensor:
-        """
-        Args:
-            inputs (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): x_t, scaled to unit variance. With
-                infilling, that of the program and, behind it, of the utterance.
-            timesteps (`torch.LongTensor` of shape `(rows,)`): Indices in 0..T-1.
-            source_embeddings (`torch.FloatTensor` of shape `(batch_size, source_length, latent_dim)`): L(s).
-            previous (`torch.FloatTensor`, *optional*): The last x̂0, for self-conditioning.
-
-        Returns:
-            `torch.FloatTensor` of shape `(rows, length, latent_dim)`: x̂0.
-        """
-        hidden = self.in_proj(inputs)
-        time = timestep_embedding(timesteps * self.time_scale, hidden.shape[-1]).to(self.time_mlp[0].weight.dtype)
-        hidden = hidden + self.time_mlp(time)[:, None]
-        if self.self_cond_proj is not None:
-            # Zeros instead of a skipped branch: DistributedDataParallel wants every parameter in every graph.
-            hidden = hidden + self.self_cond_proj(
-                torch.zeros_like(inputs) if previous is None else previous.to(inputs)
-            )
-        if self.infill:
-            return self.out_proj(self.stack.infill(hidden, memory.mask))
-        hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask)
-        if self.copy is None:
-            return self.out_proj(hidden)
-        gate, weights, context = self.copy(hidden, memory)
-        flat = weights.view(source_embeddings.shape[0], -1, weights.shape[-1]).to(source_embeddings.dtype)
-        pointed = torch.matmul(flat, source_embeddings).view(*hidden.shape[:2], -1)
-        return (1 - gate) * self.out_proj(hidden + self.context_proj(context)) + gate * pointed
-
-
-class CodeFusionDecoder(nn.Module):
-    """D: turns x̂0 into D_s with full self-attention and cross-attention to E_s. Without layers it is the identity."""
-
-    def __init__(self, config: CodeFusionConfig):
-        super().__init__()
-        same_width = config.embedding_dim == config.d_model
-        self.in_proj = nn.Identity() if same_width else nn.Linear(config.embedding_dim, config.d_model)
-        self.out_proj = nn.Identity() if same_width else nn.Linear(config.d_model, config.embedding_dim)
-        self.stack = CodeFusionStack(config, config.num_decoder_layers)
-        self.residual = config.residual_decoder
-        if self.residual:
-            self.out_proj.init_std = 0.0
-
-    def forward(self, denoised: torch.Tensor, memory: CodeFusionMemory) -> tuple[torch.Tensor, torch.Tensor]:
-        """x̂0 `(rows, length, latent_dim)` to D_s of the same shape and the hidden states `(rows, length, d_model)`."""
-        hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask)
-        decoded = self.out_proj(hidden)
-        return (denoised + decoded if self.residual else decoded), hidden
-
-
-class CodeFusionHead(nn.Module):
-    """H: token scores from D_s, against its own matrix or against L, mixed with the copy pointer if there is one."""
-
-    def __init__(self, config: CodeFusionConfig):
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        if config.tie_head_to_embedding:
-            self.logit_scale = nn.Parameter(torch.ones(()))
-        else:
-            self.weight = nn.Parameter(torch.empty(config.vocab_size, config.d_model))
-        self.tied = config.tie_head_to_embedding
-        self.copy = CodeFusionCopy(config) if config.copy_attention and config.num_decoder_layers else None
-
-    def forward(
-        self, decoded: torch.Tensor, hidden: torch.Tensor | None, table: torch.Tensor, memory: CodeFusionMemory
-    ) -> torch.Tensor:
-        """
-        Args:
-            decoded (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): D_s.
-            hidden (`torch.FloatTensor` of shape `(rows, length, d_model)`): States the copy pointer reads.
-            table (`torch.FloatTensor` of shape `(vocab_size, latent_dim)`): L.
-
-        Returns:
-            `torch.FloatTensor` of shape `(rows, length, vocab_size)`, fp32: logits, or log-probabilities with copying.
-        """
-        logits = self.score(decoded, table)
-        if self.copy is None:
-            return logits
-        gate, weights, _ = self.copy(hidden, memory)
-        tokens = memory.input_ids.repeat_interleave(weights.shape[0] // memory.input_ids.shape[0], dim=0)
-        tokens = tokens[:, None].expand(-1, weights.shape[1], -1)
-        probabilities = F.softmax(logits, dim=-1)
-        if torch.is_grad_enabled():
-            probabilities = (1 - gate) * probabilities
-            return torch.log(probabilities.scatter_add(-1, tokens, gate * weights) + 1e-9)
-        # The same in place: these are the largest tensors of sampling, and every pass over them counts.
-        return probabilities.mul_(1 - gate).scatter_add_(-1, tokens, gate * weights).add_(1e-9).log_()
-
-    def score(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """Logits `(rows, length, vocab_size)` in fp32, without the copy pointer."""
-        if self.tied:
-            logits = F.linear(self.logit_scale * vectors.float(), table.float(), self.bias.float())
-        else:
-            logits = F.linear(vectors.float(), self.weight.float(), self.bias.float())
-        return logits.float()  # under autocast the product above comes back in its dtype
-
-
 class CodeFusionPreTrainedModel(PreTrainedModel):
     """Loading, saving and initialisation."""
 
@@ -187,6 +53,12 @@ class CodeFusionPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_attention_backend = True
     supports_gradient_checkpointing = True
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """On CPU, where SDPA takes twice as long as two products at the lengths of programs, eager is the default."""
+        if requested_attention is None and not torch.cuda.is_available():
+            requested_attention = "eager"
+        return super().get_correct_attn_implementation(requested_attention, is_init_check)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):

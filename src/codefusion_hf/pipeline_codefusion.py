@@ -61,15 +61,15 @@ class CodeFusionPipeline(Pipeline):
         """
         if isinstance(inputs, list) and not inputs:
             return []  # the base class looks at the first input
-        settings = {
-            "num_return_sequences": num_return_sequences,
-            "num_inference_steps": num_inference_steps,
-            "sampler": sampler,
-            "num_revisions": num_revisions,
-            "seed": seed,
-        }
-        given = {name: value for name, value in settings.items() if value is not None}
-        return super().__call__(inputs, batch_size=batch_size, **given)
+        return super().__call__(
+            inputs,
+            batch_size=batch_size,
+            num_return_sequences=num_return_sequences,
+            num_inference_steps=num_inference_steps,
+            sampler=sampler,
+            num_revisions=num_revisions,
+            seed=seed,
+        )
 
     def _sanitize_parameters(
         self,

@@ -33,11 +33,11 @@ def rank(
     scored = positions < (lengths + 1).unsqueeze(-1)  # the token that ends the program counts
     counts = scored.sum(-1)
     scores = (top_scores[..., 0] * scored).sum(-1) / counts
-    keys = [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths)]
     order = list(range(len(tokens)))
     if config.candidate_order == "logprob":
         order = torch.argsort(scores, descending=True, stable=True).tolist()
     elif config.candidate_order == "mbr":
+        keys = [tuple(row[:length]) for row, length in zip(tokens.tolist(), lengths.tolist())]
         order.sort(key=lambda i: (-sum(similarity(keys[i], other) for other in keys), -float(scores[i])))
 
     wanted = config.num_return_sequences
@@ -45,8 +45,9 @@ def rank(
     if not config.dedupe:
         rows = list(order)[:wanted]
         return tokens[rows], scores[rows], torch.tensor(rows)
+    programs, values = tokens.tolist(), scores.tolist()
     for row in order:
-        chosen.setdefault(tuple(tokens[row].tolist()), (float(scores[row]), row))
+        chosen.setdefault(tuple(programs[row]), (values[row], row))
     picked = list(chosen.items())
     if config.diversity_penalty:
         picked = _diverse(picked, config.diversity_penalty)
@@ -89,20 +90,26 @@ def _diverse(picked: list, penalty: float) -> list:
 
 def _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted: int, ends: tuple[int, int]) -> list:
     """The `wanted` most probable programs that differ in one token from a picked one and from all of them."""
-    options = []
-    for key, (score, row) in picked:
-        for position in range(int((tokens[row] != ends[0]).sum())):
-            for choice in range(1, top_tokens.shape[-1]):
-                token = int(top_tokens[row, position, choice])
-                if token in ends or top_scores[row, position, choice] == float("-inf"):
-                    continue  # would cut the program short, or is held or forbidden
-                loss = float(top_scores[row, position, choice] - top_scores[row, position, 0]) / int(counts[row])
-                options.append((score + loss, (*key[:position], token, *key[position + 1 :]), row))
+    rows = torch.tensor([row for _, (_, row) in picked])
+    scores = torch.tensor([score for _, (score, _) in picked], dtype=torch.float64)
+    choices, likely = top_tokens[rows, :, 1:], top_scores[rows].double()
+    scores = scores[:, None, None] + (likely[..., 1:] - likely[..., :1]) / counts[rows][:, None, None]
+    is_content = (tokens[rows] != ends[0])[..., None]
+    # A token that ends the program would cut it short; the others are held or forbidden.
+    possible = is_content & (choices != ends[0]) & (choices != ends[1]) & (likely[..., 1:] != float("-inf"))
+    scores = scores.masked_fill(~possible, float("-inf")).flatten()
+    order = scores.argsort(descending=True, stable=True)[: int(possible.sum())]
+
     seen, found = {key for key, _ in picked}, []
-    for score, key, row in sorted(options, key=lambda option: -option[0]):
+    length, num_choices = choices.shape[1:]
+    for index in order.tolist():
+        row, place = divmod(index, length * num_choices)
+        position, choice = divmod(place, num_choices)
+        key, (_, origin) = picked[row]
+        key = (*key[:position], int(choices[row, position, choice]), *key[position + 1 :])
         if key not in seen:
             seen.add(key)
-            found.append((key, (score, row)))
+            found.append((key, (float(scores[index]), origin)))
         if len(found) == wanted:
             break
     return found
