@@ -16,7 +16,6 @@ import copy
 import io
 import json
 import logging
-import math
 import shutil
 import sys
 import warnings
@@ -30,13 +29,11 @@ from torch._higher_order_ops.scan import scan
 from torch.export import Dim
 from tqdm.auto import tqdm
 
-from codefusion_hf import CodeFusionScheduler
 from codefusion_hf.data.benchmarks import read_jsonl
 from codefusion_hf.data.prompts import source_text
 from codefusion_hf.evaluation import load
-from codefusion_hf.generation_config_codefusion import MIN_CANDIDATES
 from codefusion_hf.layers_codefusion import CodeFusionCopy, CodeFusionMemory, CodeFusionStack
-from codefusion_hf.modeling_codefusion import CodeFusionHead
+from codefusion_hf.networks_codefusion import CodeFusionHead
 from codefusion_hf.ranking_codefusion import CHOICES, cut
 
 
@@ -92,7 +89,7 @@ class TraceableCopy(CodeFusionCopy):
 
 
 class TraceableHead(CodeFusionHead):
-    """[`CodeFusionHead`] without a constant so small that the exporter takes it for zero and leaves it out."""
+    """[`CodeFusionHead`] with one memory row for each row."""
 
     def forward(self, decoded, hidden, table, memory):
         """As in [`CodeFusionHead`]."""
@@ -100,9 +97,11 @@ class TraceableHead(CodeFusionHead):
         if self.copy is None:
             return logits
         gate, weights, _ = self.copy(hidden, memory)
-        tokens = memory.input_ids[:, None].expand(-1, weights.shape[1], -1)
-        probabilities = ((1 - gate) * F.softmax(logits, dim=-1)).scatter_add(-1, tokens, gate * weights)
-        return torch.log(1e9 * probabilities + 1) - math.log(1e9)  # log(p + 1e-9)
+        tokens = memory.input_ids
+        same = (tokens[:, :, None] == tokens[:, None, :]).to(weights.dtype)
+        scores = F.log_softmax(logits, dim=-1) + torch.log1p(-gate.clamp(max=1 - 1e-6))
+        places = tokens[:, None].expand(-1, weights.shape[1], -1)
+        return scores.scatter(-1, places, torch.log(scores.gather(-1, places).exp() + gate * (weights @ same)))
 
 
 TRACEABLE = {CodeFusionStack: TraceableStack, CodeFusionCopy: TraceableCopy, CodeFusionHead: TraceableHead}
@@ -158,7 +157,7 @@ def pairs(tensors: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]
 
 
 @torch.no_grad()
-def export(model, tokenizer, folder: str | Path, **generation) -> None:
+def export(model, tokenizer, folder: str | Path) -> None:
     """
     Writes encoder.onnx, denoiser.onnx, decoder.onnx (fp32), sampling.json and tokenizer.json.
 
@@ -166,7 +165,6 @@ def export(model, tokenizer, folder: str | Path, **generation) -> None:
         model ([`CodeFusionForConditionalGeneration`]): Any with cross-attention; it stays as it is.
         tokenizer (`PreTrainedTokenizerFast`): The model's.
         folder (`str` or `Path`): Made if it is missing.
-        generation: Parameters of `generate` that differ from the model's defaults.
 
     Raises:
         ImportError: without the exporter's packages.
@@ -179,7 +177,7 @@ def export(model, tokenizer, folder: str | Path, **generation) -> None:
         raise ImportError("exporting graphs needs onnx and onnxscript: pip install 'codefusion-hf[onnx]'") from None
     if model.encoder is None:
         raise ValueError("a model with `conditioning='infill'` cannot be exported: it has no encoder")
-    settings = sampling_settings(model, **generation)  # before the slow part
+    settings = sampling_settings(model)  # before the slow part
 
     table = model.embedding_table().float()
     model = copy.deepcopy(model).cpu().float().eval()
@@ -198,8 +196,11 @@ def export(model, tokenizer, folder: str | Path, **generation) -> None:
     latents = torch.zeros(2, min(4, config.max_target_length), config.embedding_dim)
     of_ids, of_latents, of_states = {0: rows, 1: source}, {0: rows, 1: length}, {0: rows, 1: source}
     of_mask, of_keys = {0: rows, 3: source}, {0: rows, 2: source}
-    can_copy, embedded = visible.bool(), F.embedding(ids, table)
-
+    of_memory = {
+        "hidden_states": (memory.hidden_states, of_states),
+        "mask": (memory.mask, of_mask),
+        "can_copy": (visible.bool(), of_states),
+    }
     names, values = {}, {}
     for part, layers in (("denoiser", memory.denoiser_key_values), ("decoder", memory.decoder_key_values)):
         names[part] = [f"{part}_{name}_{i}" for i in range(len(layers)) for name in ("key", "value")]
@@ -208,7 +209,6 @@ def export(model, tokenizer, folder: str | Path, **generation) -> None:
         "encoder": (
             EncoderGraph(model),
             {"input_ids": (ids, of_ids), "attention_mask": (visible, of_ids)},
-            None,
             ["hidden_states", "mask", "source_embeddings", *names["denoiser"], *names["decoder"]],
         ),
         "denoiser": (
@@ -217,36 +217,26 @@ def export(model, tokenizer, folder: str | Path, **generation) -> None:
                 "latents": (latents, of_latents),
                 "timestep": (torch.tensor(1), None),
                 "previous": (latents.clone(), of_latents),
-                "hidden_states": (memory.hidden_states, of_states),
-                "mask": (memory.mask, of_mask),
-                "can_copy": (can_copy, of_states),
-                "source_embeddings": (embedded, of_states),
+                **of_memory,
+                "source_embeddings": (F.embedding(ids, table), of_states),
             },
-            "denoiser",
             ["denoised"],
         ),
         "decoder": (
             DecoderGraph(model),
-            {
-                "latents": (latents, of_latents),
-                "hidden_states": (memory.hidden_states, of_states),
-                "mask": (memory.mask, of_mask),
-                "can_copy": (can_copy, of_states),
-                "input_ids": (ids, of_ids),
-            },
-            "decoder",
+            {"latents": (latents, of_latents), **of_memory, "input_ids": (ids, of_ids)},
             ["logits", "top_tokens", "top_scores", "embeddings"],
         ),
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (graph, inputs, part, outputs) in tqdm(graphs.items(), desc="graphs"):
+    for name, (graph, inputs, outputs) in tqdm(graphs.items(), desc="graphs"):
         arguments, shapes = ([value[i] for value in inputs.values()] for i in (0, 1))
         input_names = list(inputs)
-        if part:
-            arguments.append(values[part])
-            shapes.append([of_keys] * len(values[part]))
-            input_names += names[part]
+        if name in values:
+            arguments.append(values[name])
+            shapes.append([of_keys] * len(values[name]))
+            input_names += names[name]
         write_graph(graph, tuple(arguments), tuple(shapes), input_names, outputs, folder / f"{name}.onnx")
     (folder / "sampling.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
@@ -293,17 +283,9 @@ def sampling_settings(model, **generation) -> dict:
                 f"the export needs `{name}`={allowed!r}, the model's default is {getattr(config, name)!r}"
             )
     if dropped := [name for name in LEFT_OUT if getattr(config, name)]:
-        print(f"left out, they only save time: {', '.join(dropped)}")
+        print(f"left out, they only save time: {', '.join(dropped)}", file=sys.stderr)
 
-    scheduler = CodeFusionScheduler.from_config(model.config)
-    scheduler.set_timesteps(
-        config.num_inference_steps,
-        sampler=config.sampler,
-        timestep_spacing=config.timestep_spacing,
-        eta=config.eta,
-        variance_type=config.variance_type,
-        signal_power=model.config.signal_power,
-    )
+    scheduler = model._prepare_scheduler(config)
     latents, denoised, previous, noise = torch.eye(4)
     steps = []
     for timestep in scheduler.timesteps.tolist():
@@ -319,8 +301,7 @@ def sampling_settings(model, **generation) -> dict:
         "latent_dim": model.config.embedding_dim,
         "pad_token_id": model.config.pad_token_id,
         "eos_token_id": model.config.eos_token_id,
-        "num_candidates": generation.get("num_candidates", model.generation_config.num_candidates),
-        "min_candidates": MIN_CANDIDATES,
+        "num_candidates": config.num_candidates,
         "is_stochastic": scheduler.is_stochastic,
         "steps": steps,
         "revision": {
@@ -366,8 +347,8 @@ def compare(model, tokenizer, exported: OnnxCodeFusion, prompts: list[str], num_
         counts["same_first"] += found[0]["generated_code"] == texts[0]
         counts["same_all"] += same
         if same:
-            pairs = zip(found, output.sequences_scores.tolist())
-            largest = max(abs(candidate["score"] - score) for candidate, score in pairs)
+            scores = zip(found, output.sequences_scores.tolist())
+            largest = max(abs(candidate["score"] - score) for candidate, score in scores)
             counts["largest_score_difference"] = max(counts["largest_score_difference"], largest)
     return counts
 
@@ -382,15 +363,16 @@ def main():
     parser.add_argument("--data", help="JSON lines with `nl` and `table`, to compare the programs with torch's.")
     parser.add_argument("--num_threads", type=int, nargs="*", default=[], help="Time one utterance at these threads.")
     args = parser.parse_args()
+    if min(args.num_threads, default=1) < 1:
+        parser.error("--num_threads must be at least 1")
 
     model, tokenizer = load(args.model)
     prompts = []
     if args.data:
         prompts = [source_text(row["nl"], row.get("table")) for row in read_jsonl(args.data)]
-    names = ("num_inference_steps", "num_revisions")
-    generation = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    for name, value in generation.items():
-        setattr(model.generation_config, name, value)
+    for name in ("num_inference_steps", "num_revisions"):
+        if (value := getattr(args, name)) is not None:
+            setattr(model.generation_config, name, value)
     folder = Path(args.output_dir)
     export(model, tokenizer, folder)
     folders = {"fp32": folder}

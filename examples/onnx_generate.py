@@ -12,6 +12,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class OnnxCodeFusion:
 
     Raises:
         ImportError: without onnxruntime.
-        ValueError: for a folder that holds no exported model.
+        ValueError: for a folder that holds no exported model, or a damaged one, and for no threads.
     """
 
     def __init__(self, folder: str | Path, num_threads: int | None = None):
@@ -41,22 +42,27 @@ class OnnxCodeFusion:
             raise ImportError("running ONNX graphs needs onnxruntime: pip install 'codefusion-hf[onnx]'") from None
         import tokenizers
 
+        if num_threads is not None and num_threads < 1:
+            raise ValueError(f"`num_threads` must be at least 1, got {num_threads}")
         folder = Path(folder)
         for name in ("sampling.json", "tokenizer.json", *(f"{graph}.onnx" for graph in GRAPHS)):
             if not (folder / name).is_file():
                 raise ValueError(f"{folder} has no {name}: it is no folder that export_onnx.py wrote")
-        self.settings = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))
-        self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
-        self.tokenizer.encode_special_tokens = True  # "</s>" in an utterance is text
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = num_threads or 0
-        self.sessions = {
-            name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
-            for name in GRAPHS
-        }
+        try:
+            self.settings = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))
+            self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            cpu = ["CPUExecutionProvider"]
+            self.sessions = {
+                name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, cpu) for name in GRAPHS
+            }
+        except Exception as error:  # neither library has a type for it
+            raise ValueError(f"{folder} is damaged: {' '.join(str(error).split())}") from None
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.tokenizer.encode_special_tokens = True  # "</s>" in an utterance is text
         self.inputs = {name: [i.name for i in session.get_inputs()] for name, session in self.sessions.items()}
 
     def generate(self, utterances: list[str], num_return_sequences: int = 5, seed: int = 0) -> list[list[dict]]:
@@ -114,10 +120,9 @@ class OnnxCodeFusion:
         settings = self.settings
         if num_return_sequences < 1:
             raise ValueError(f"`num_return_sequences` must be at least 1, got {num_return_sequences}")
-        num_candidates = settings["num_candidates"] or max(settings["min_candidates"], num_return_sequences)
+        num_candidates = max(settings["num_candidates"], num_return_sequences)
         if noise is None:
-            drawn = self.noise(seed, num_candidates)
-            noise = np.tile(drawn, (1, len(input_ids), 1, 1))
+            noise = (np.tile(draw, (len(input_ids), 1, 1)) for draw in self.noise(seed, num_candidates))
         draws = iter(noise)
         memory = self.memory(input_ids, attention_mask, num_candidates)
 
@@ -140,16 +145,13 @@ class OnnxCodeFusion:
         ends = (settings["pad_token_id"], settings["eos_token_id"])
         return [rank(*pair, num_return_sequences, *ends) for pair in zip(tokens, scores)]
 
-    def noise(self, seed: int, num_candidates: int) -> np.ndarray:
-        """One utterance's noise, `(num_draws, num_candidates, max_length, latent_dim)`, as torch would draw it."""
+    def noise(self, seed: int, num_candidates: int) -> Iterator[np.ndarray]:
+        """One utterance's draws, each `(num_candidates, max_length, latent_dim)`, as torch would make them."""
         if not 0 <= seed < 2**32:
             raise ValueError(f"`seed` must be from 0 to 2**32 - 1, got {seed}")
-        settings = self.settings
-        num_draws = 1 + settings["revision"]["num_revisions"]
-        num_draws += len(settings["steps"]) * settings["is_stochastic"]
-        shape = (settings["max_length"], settings["latent_dim"])
-        rows = [torch_randn(seed * 1_000_003 + candidate, num_draws, shape) for candidate in range(num_candidates)]
-        return np.stack(rows, axis=1)
+        shape = (self.settings["max_length"], self.settings["latent_dim"])
+        rows = [torch_randn(seed * 1_000_003 + candidate, shape) for candidate in range(num_candidates)]
+        return map(np.stack, zip(*rows))
 
     def memory(self, input_ids: np.ndarray, attention_mask: np.ndarray, num_candidates: int) -> dict[str, np.ndarray]:
         """All that denoiser and decoder read of the utterances, one row for each candidate."""
@@ -171,11 +173,11 @@ class OnnxCodeFusion:
         return self.sessions["decoder"].run(list(outputs), inputs)
 
 
-def torch_randn(seed: int, num_draws: int, shape: tuple[int, ...]) -> np.ndarray:
+def torch_randn(seed: int, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     """
-    What `torch.randn(shape, generator=torch.Generator().manual_seed(seed))` gives in `num_draws` calls, fp32: both
-    libraries have the Mersenne twister, torch makes 8 pairs of normals at a time of it (Box-Muller; ATen/native/cpu/
-    DistributionTemplates.h, `normal_fill`). Equal to the last bits, which depend on torch's logarithm.
+    What one call after the other of `torch.randn(shape, generator=torch.Generator().manual_seed(seed))` gives, fp32:
+    both libraries have the Mersenne twister, torch makes 8 pairs of normals at a time of it (Box-Muller;
+    ATen/native/cpu/DistributionTemplates.h, `normal_fill`). Equal to the last bits, which depend on torch's logarithm.
     """
     size = int(np.prod(shape))
     if size < 16:
@@ -191,13 +193,13 @@ def torch_randn(seed: int, num_draws: int, shape: tuple[int, ...]) -> np.ndarray
         angle = np.float32(2 * np.pi) * uniform[:, 1]
         return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()
 
-    drawn = np.empty((num_draws, size), dtype=np.float32)
     whole = size // 16 * 16
-    for row in drawn:
-        row[:whole] = normals(bits(size)[:whole])
+    while True:
+        drawn = np.empty(size, dtype=np.float32)
+        drawn[:whole] = normals(bits(size)[:whole])
         if whole < size:  # the last 16, of which some are there already, are drawn anew
-            row[-16:] = normals(bits(16))
-    return drawn.reshape(num_draws, *shape)
+            drawn[-16:] = normals(bits(16))
+        yield drawn.reshape(shape)
 
 
 def rank(

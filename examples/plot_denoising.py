@@ -26,6 +26,8 @@ from tqdm.auto import tqdm
 from codefusion_hf.data.benchmarks import read_jsonl, read_pairs
 from codefusion_hf.data.prompts import source_text
 from codefusion_hf.evaluation import check_examples, generate_candidates, load
+from codefusion_hf.ranking_codefusion import cut
+from codefusion_hf.sampling_codefusion import nearest_scores
 from codefusion_hf.scoring import match_scores
 
 
@@ -90,9 +92,13 @@ def main():
     )
     figure6.set_defaults(run=draw_figure6)
 
-    for command in (states, figure2, stages, scores, figure6):
+    for command in (states, scores):
         command.add_argument("--output", required=True, help="File to write.")
+    for command in (figure2, stages, figure6):
+        command.add_argument("--output", required=True, help="Picture to write, a .png.")
     args = parser.parse_args()
+    if args.run not in (save_states, save_scores) and Path(args.output).suffix != ".png":
+        parser.error(f"--output: a picture must end in .png, got {args.output}")
     for name in ("batch_size", "max_rows"):
         if (value := getattr(args, name, None)) is not None and value < 1:
             parser.error(f"--{name} must be at least 1")
@@ -130,9 +136,9 @@ def save_states(args: argparse.Namespace) -> None:
         nearest = {"denoised": [], "latents": []}
 
         def round_off(model, step, timestep, tensors, nearest=nearest):
-            for name, tokens in nearest.items():
-                scores = tensors[name].float() @ table.T - 0.5 * table.square().sum(-1)
-                tokens.append(scores.argmax(-1).cpu())
+            for name, steps in nearest.items():
+                tokens = nearest_scores(tensors[name], table).argmax(-1)
+                steps.append(cut(tokens, tokenizer.pad_token_id, tokenizer.eos_token_id))
 
         output = model.generate(
             **tokenizer(prompts, return_tensors="pt", padding=True).to(model.device),
@@ -150,18 +156,10 @@ def save_states(args: argparse.Namespace) -> None:
             saved = {"id": row["id"], "nl": row["nl"], "language": language, "code": program, "timesteps": timesteps}
             saved["states"] = tokenizer.batch_decode(output.denoising_states[:, index], skip_special_tokens=True)
             for name, steps in nearest.items():
-                saved[name] = [decode(tokenizer, tokens[index]) for tokens in steps]
+                saved[name] = tokenizer.batch_decode([tokens[index] for tokens in steps], skip_special_tokens=True)
             saved |= {"seed": seeds[index], **settings}
             lines.append(json.dumps(saved, ensure_ascii=False) + "\n")
     Path(args.output).write_text("".join(lines), encoding="utf-8")
-
-
-def decode(tokenizer, tokens) -> str:
-    """The text of tokens of shape `(length,)` up to the first pad or end."""
-    ends = (tokens == tokenizer.pad_token_id) | (tokens == tokenizer.eos_token_id)
-    return tokenizer.decode(
-        tokens[: int(ends.int().argmax()) if ends.any() else len(tokens)], skip_special_tokens=True
-    )
 
 
 def read_states(paths: list[str]) -> list[dict]:
@@ -355,7 +353,7 @@ def draw_stages_png(nl: str, labels: list[str], marked: list[list[tuple[str, boo
         tops.append(tops[-1] + (0.35 if label else 0) + (len(tops) > 1))
     height = tops[-1] + 1
     character, row = 0.0903, 0.25  # inches: a character of 10.8 points, and a line
-    figure, axes = new_figure(((width + 2) * character, (height + 1.4) * row))
+    figure, axes = new_figure(((width + 2) * character, (height + 1.4) * row), layout=None)
     axes.set_position((0, 0, 1, 1))
     axes.axis("off")
     axes.set_xlim(-1, width + 1)
@@ -403,16 +401,9 @@ def save_scores(args: argparse.Namespace) -> None:
         )
         scores = match_scores(candidates, rows, language)
         result = {"num_inference_steps": steps, "language": language}
-        result |= {f"top_{k}": scores[f"match_{k}"] for k in (1, 3, 5)}
-        results.append(
-            {
-                **result,
-                "rows": len(rows),
-                "seed": args.seed,
-                "sampler": args.sampler,
-                "num_revisions": args.num_revisions,
-            }
-        )
+        result |= {f"top_{k}": scores[f"match_{k}"] for k in (1, 3, 5)} | {"rows": len(rows)}
+        result |= {name: getattr(args, name) for name in ("seed", "sampler", "num_revisions")}
+        results.append(result)
         Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
         print(result)
 
@@ -464,7 +455,7 @@ def draw_figure6(args: argparse.Namespace) -> None:
     save_json(results, args.output)
 
 
-def new_figure(size: tuple[float, float] = (7, 4)):
+def new_figure(size: tuple[float, float] = (7, 4), layout: str | None = "constrained"):
     """A figure, in inches, and its axes, without a window system."""
     try:
         import matplotlib
@@ -474,7 +465,7 @@ def new_figure(size: tuple[float, float] = (7, 4)):
     from matplotlib import pyplot
 
     pyplot.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
-    figure, axes = pyplot.subplots(figsize=size, layout=None if size != (7, 4) else "constrained")
+    figure, axes = pyplot.subplots(figsize=size, layout=layout)
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.8)
     axes.set_axisbelow(True)
     return figure, axes

@@ -19,6 +19,60 @@ def tiny_cf() -> Path:
 
 
 @pytest.fixture(scope="module")
+def model(tiny_cf):
+    """That checkpoint's model, in fp32."""
+    from transformers import AutoModel
+
+    return AutoModel.from_pretrained(tiny_cf, dtype="float32").eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_cf):
+    """That checkpoint's tokenizer."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_cf)
+
+
+def trimmed(sequences) -> list[list[int]]:
+    """The rows of `generate` without their padding."""
+    return [[token for token in row if token] for row in sequences.tolist()]
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> str:
+    """Folder of a tiny random RoBERTa of three layers, with windows of 64 tokens."""
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from tokenizers.processors import RobertaProcessing
+    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+    path = tmp_path_factory.mktemp("tiny_encoder")
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    bpe = ByteLevelBPETokenizer()
+    texts = ["x.sort()", "x = [i + 1 for i in range(10)]", "def f(a, b):\n    return a * b"]
+    bpe.train_from_iterator(texts, vocab_size=320, special_tokens=special, show_progress=False)
+    bpe._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = dict(zip(("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"), special))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, model_max_length=64, **names)
+    tokenizer.bos_token, tokenizer.eos_token = "<s>", "</s>"
+    tokenizer.save_pretrained(path)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        initializer_range=0.2,  # tokens differ: at 0.02 any two cosines are about 1
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        RobertaModel(config).save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
 def hub():
     """A Hub on this machine, for the processes that a test starts with `hub.environment(home)`."""
     from loopback_hub import LoopbackHub

@@ -22,8 +22,6 @@ import pytest
 import torch
 from transformers import (
     AutoTokenizer,
-    BertConfig,
-    BertModel,
     LlamaConfig,
     LlamaForCausalLM,
     T5Config,
@@ -572,14 +570,7 @@ def test_temperature_of_dev(rows, tmp_path, run_script):
         assert len(examples) == 5 and not examples & asked
 
 
-def test_python_with_an_encoder(tmp_path, run_script):
-    encoder = tmp_path / "encoder"
-    tokenizer = AutoTokenizer.from_pretrained(FIXTURES / "tiny-cf")
-    tokenizer.add_special_tokens({"cls_token": "<s>", "sep_token": "</s>"})
-    tokenizer.save_pretrained(encoder)
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(encoder)
+def test_python_with_an_encoder(tmp_path, run_script, tiny_encoder):
     files = {"train": range(6), "rows": range(6, 8), "dev": range(8, 10)}
     for name, numbers in files.items():
         rows = [{"id": i, "nl": f"assign {i} to x", "code": f"x = {i}"} for i in numbers]
@@ -588,7 +579,7 @@ def test_python_with_an_encoder(tmp_path, run_script):
         arguments = ["--data", tmp_path / "rows.jsonl", "--base_url", stub.url, "--model", "m", "--num_layers", 1]
         arguments += ["--train_file", tmp_path / "train.jsonl", "--dev_file", tmp_path / "dev.jsonl"]
         arguments += ["--temperatures", 0.5, 1, "--num_return_sequences", 2]
-        for options, metric in (([], "chrf"), (["--encoder", encoder], "code_bertscore")):
+        for options, metric in (([], "chrf"), (["--encoder", tiny_encoder], "code_bertscore")):
             _, err = run_script(*arguments, *options, language="python")
             results = json.loads((tmp_path / "out" / "results.json").read_text())
             assert results["dev"]["metric"] == f"{metric} top_1", err

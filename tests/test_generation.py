@@ -3,7 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import AutoModel, AutoTokenizer, GenerationConfig, TextDiffusionStreamer
+from conftest import trimmed
+from transformers import AutoModel, GenerationConfig, TextDiffusionStreamer
 
 from codefusion_hf import CodeFusionGenerationConfig, CodeFusionScheduler
 from codefusion_hf.ranking_codefusion import cut
@@ -23,22 +24,8 @@ UTTERANCES = [
 
 
 @pytest.fixture(scope="module")
-def model(tiny_cf):
-    return AutoModel.from_pretrained(tiny_cf, dtype=torch.float32).eval()
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_cf):
-    return AutoTokenizer.from_pretrained(tiny_cf)
-
-
-@pytest.fixture(scope="module")
 def inputs(tokenizer):
     return tokenizer(UTTERANCES, return_tensors="pt", padding=True)
-
-
-def trimmed(sequences: torch.Tensor) -> list[list[int]]:
-    return [[token for token in row if token] for row in sequences.tolist()]
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp_2m", "ddim", "ddpm"])
@@ -251,8 +238,8 @@ def test_padding_is_recognised_without_a_mask(model, inputs):
 
 
 def test_final_punctuation_and_quotes_do_not_reach_the_model(tokenizer):
-    texts = ['status is "Open"', 'status is "Open".', "status is “Open”!", "STATUS is 'open' "]
-    assert len({tuple(tokenizer(text)["input_ids"]) for text in texts[:3]}) == 1
+    texts = ['status is "Open"', 'status is "Open".', "status is “Open”!"]
+    assert len({tuple(tokenizer(text)["input_ids"]) for text in texts}) == 1
 
 
 def test_unconditional_generation(model, inputs):

@@ -59,9 +59,8 @@ def test_the_paper_preset_has_the_papers_size():
 
 def test_every_parameter_gets_a_gradient():
     zero_at_first = {"denoiser.self_cond_proj.weight", "decoder.stack.relative_attention_bias.weight"}
-    for seed in range(
-        4
-    ):  # with self-conditioning and without it: DistributedDataParallel wants every parameter each time
+    # With self-conditioning and without it: DistributedDataParallel wants every parameter each time.
+    for seed in range(4):
         model = tiny_model().train()
         model(**{**batch(), "generator": torch.Generator().manual_seed(seed)}).loss.backward()
         missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]

@@ -148,6 +148,7 @@ def test_figure6_takes_several_languages(tmp_path):
         (["figure2", "--states", "NONE", "--output", "OUT"], "No such file"),
         (["figure2", "--states", "SHORT", "--output", "OUT"], "row 1: it must have one text for each timestep"),
         (["figure2", "--states", "ROWS", "MORE", "--output", "OUT"], "the cf programs were generated with different"),
+        (["figure2", "--states", "ROWS", "--output", "x.svg"], "a picture must end in .png, got x.svg"),
         (["figure6", "--scores", "ROWS", "--output", "OUT"], "no valid JSON"),
         (["figure6", "--scores", "DICT", "--output", "OUT"], "must be a list"),
         (["figure6", "--scores", "LIST", "--output", "OUT"], "a result has no num_inference_steps, language, top_1"),

@@ -186,6 +186,22 @@ def test_logsnr_grid_is_uniform_in_log_kappa():
     torch.testing.assert_close(log_kappa, torch.linspace(low, high, 12), rtol=0, atol=0.1)
 
 
+def test_strength_is_the_part_of_the_schedule_that_is_walked():
+    scheduler = CodeFusionScheduler()
+    for num_inference_steps, strength, expected in [
+        (5, 0.5, [599, 479, 359, 239, 119]),
+        (5, 2 / T, [1, 0]),  # no more steps than indices
+        (5, 0.0, []),
+        (5, 1.0, [1199, 959, 719, 479, 239]),
+    ]:
+        scheduler.set_timesteps(num_inference_steps, strength=strength)
+        assert scheduler.timesteps.tolist() == expected
+    scheduler.set_timesteps(12, timestep_spacing="logsnr")
+    whole = scheduler.timesteps
+    scheduler.set_timesteps(12, timestep_spacing="logsnr", strength=0.5)
+    assert torch.equal(scheduler.timesteps, whole[whole < T // 2]) and 0 < len(scheduler.timesteps) < 12
+
+
 # Samplers against diffusers, on full trajectories
 
 
@@ -332,6 +348,17 @@ def test_set_timesteps_and_skipped_points_forget_the_previous_x0():
     torch.testing.assert_close(scheduler.step(randn(4), 479, randn(5)), ddim.step(randn(4), 479, randn(5)))
 
 
+@pytest.mark.parametrize("length", [None, 3])
+def test_a_solver_goes_on_with_some_rows(length):
+    scheduler, rows = CodeFusionScheduler(), torch.tensor([False, True])
+    scheduler.set_timesteps(5)
+    scheduler.step(randn(0), 1199, randn(1))
+    selected = scheduler.select(rows, length)
+    x0, x_t = randn(2), randn(3)
+    found = selected.step(x0[rows, :length], 959, x_t[rows, :length])
+    assert torch.equal(found, scheduler.step(x0, 959, x_t)[rows, :length])  # which the copy has not disturbed
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_steps_compute_in_fp32_and_keep_the_dtype_of_the_sample(variant):
     scheduler = CodeFusionScheduler()
@@ -381,6 +408,7 @@ def test_bad_schedules_are_refused(kwargs, message):
         ({"variance_type": "learned"}, "`variance_type` must be one of 'fixed_small', 'fixed_large'"),
         ({"eta": 1.5}, r"`eta` must be in \[0, 1\], got 1.5"),
         ({"signal_power": 0.0}, "`signal_power` must be positive, got 0.0"),
+        ({"strength": 1.5}, r"`strength` must be in \[0, 1\], got 1.5"),
     ],
 )
 def test_bad_sampling_settings_are_refused(kwargs, message):

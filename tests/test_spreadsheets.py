@@ -31,7 +31,7 @@ from codefusion_hf.spreadsheets import (
     save,
     write_preview,
 )
-from codefusion_hf.spreadsheets.formulas import Area, formula
+from codefusion_hf.spreadsheets.formulas import ESCAPE, Area, formula
 
 
 HEADER = ["Name", "Grade", "Status", "Due"]
@@ -59,6 +59,7 @@ HOSTILE = [
     'x"",""y',
     '"' * 40,
     "🎉" * 120,
+    "_x0022_&WEBSERVICE(A1)&_x0022_",
 ]
 FUNCTIONS = set(
     "AND OR NOT IF IFERROR ISNUMBER ISERROR ISTEXT LEN TRIM SEARCH LEFT RIGHT CHAR NA DATE TIME COUNT MIN MAX INT "
@@ -229,10 +230,9 @@ def test_a_column_is_found_by_letter_before_header(tmp_path):
 # --- what reaches the workbook
 
 
-def literals(text):
-    """The string literals of a formula, joined, with CHAR() as its character; and the formula without them."""
-    joined = re.sub(r'"&CHAR\((\d+)\)', lambda match: chr(int(match[1])) + '"', text)
-    return joined, re.sub(r'"(?:[^"]|"")*"', "", text)
+def skeleton_of(text):
+    """A formula without its string literals."""
+    return re.sub(r'"(?:[^"]|"")*"', "", text)
 
 
 @pytest.mark.parametrize("name", ["Equals", "GreaterThan", "TextEquals", "TextContains", "TextStartsWith"])
@@ -243,7 +243,7 @@ def test_hostile_literals_stay_literals(tmp_path, name, text):
     assert highlight.mask[0] == (name != "GreaterThan")
     [(_, kind, [found], _)] = formats(output)  # what a reader of the file sees is what was meant
     assert kind == "expression" and found == highlight.format_rule.formula[0]
-    skeleton = literals(found)[1]
+    skeleton = skeleton_of(found)
     assert set(re.findall(r"[\w.]+(?=\()", skeleton)) <= FUNCTIONS
     assert not re.search(r"[A-Za-z]{4,}(?!\w*\()", re.sub("TRUE|FALSE|_xlfn|AGGREGATE", "", skeleton))
     assert read_table(output).cells == read_table(path).cells
@@ -257,13 +257,15 @@ def test_hostile_literals_stay_literals(tmp_path, name, text):
 @example("TextContains", "~")
 @example("TextContains", "a~b~")
 @example("Equals", " ")
+@example("TextEquals", "_x0022_x0041_")
 def test_a_formula_is_the_same_whatever_its_literal_says(name, text):
     try:
         found = formula(Node(name, (text,)), AREA)
     except ValueError as error:
         assert re.search("no cell can hold|at most 255|no number as large", str(error))
         return
-    skeleton = literals(found)[1]
+    assert not re.search(ESCAPE, found)  # what the file format takes for a character
+    skeleton = skeleton_of(found)
     assert set(re.findall(r"[\w.]+(?=\()", skeleton)) <= FUNCTIONS
     # Outside of literals: functions, the cell, numbers, operators. Nothing of the text.
     rest = re.sub(r"[\w.]+\(|\$[BC]\$?\d+|TRUE|FALSE|\d+(\.\d+)?(E[+-]?\d+)?|<>|>=|<=|[&=(),+*/><-]", "", skeleton)
@@ -453,6 +455,11 @@ def test_formats(book, text, cell_format):
         assert (font.color and font.color.rgb) == (cell_format.font and f"FF{cell_format.font}")
 
 
+def test_a_colour_is_a_colour():
+    with pytest.raises(ValueError, match="fill must be a colour as RRGGBB, got '\"><script>'"):
+        CellFormat(fill='"><script>')
+
+
 @pytest.mark.parametrize("text", ["", "fill", "fill=red", "fill=12345", "size=4", "bold=1", "bold,bold", "fill=1;x:y"])
 def test_unknown_formats(text):
     with pytest.raises(ValueError, match="fill=RRGGBB|twice"):
@@ -596,6 +603,11 @@ def test_merged_cells(tmp_path):
     assert prepare("LessThan(5)", table, "B").mask == [True, True, False, False]
 
 
+def test_escaped_line_ends(tmp_path):
+    path = write_book(tmp_path / "book.xlsx", [["t"], ["a_x000D_\nb"], ["_x005F_x000D_"], ["_x0022_"]])
+    assert read_table(path).cells == [["a\r\nb", "_x000D_", "_x0022_"]]
+
+
 def test_percentages_and_dates_are_shown_to_the_model_as_written(tmp_path):
     path = write_book(tmp_path / "book.xlsx", [["p", "d", "t"], [0.5, datetime.date(2024, 5, 1), datetime.time(6)]])
     book = openpyxl.load_workbook(path)
@@ -610,17 +622,24 @@ def test_a_large_sheet(tmp_path):
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
     sheet.append(["n", "t"])
-    for number in range(20_000):
-        sheet.append([number * 7919 % 20_011, f"x{number % 9000}"])
+    for number in range(6_000):
+        sheet.append([number * 7919 % 20_011, f"x{number % 2900}"])
     book.save(path)
     table = read_table(path)
-    for rule, kind, count in [("Top(10)", "top10", 10), ("Duplicates(c[1])", "duplicateValues", 20_000)]:
+    for rule, kind, count in [("Top(10)", "top10", 10), ("Duplicates(c[1])", "duplicateValues", 6_000)]:
         highlight = prepare(rule, table, "A" if kind == "top10" else None)
         assert (highlight.format_rule.type, highlight.num_cells) == (kind, count)
 
 
+DOCTYPE = '<!DOCTYPE x [<!ENTITY a "b">]><styleSheet/>'
+
+
 def damage(name, content):
     return lambda parts: parts.update({name: content})
+
+
+def replace(old, new, name="xl/worksheets/sheet1.xml"):
+    return lambda parts: parts.update({name: parts[name].replace(old, new, 1)})
 
 
 def drop(name):
@@ -639,7 +658,14 @@ def drop(name):
         (damage("xl/worksheets/sheet1.xml", b"<html><p/></html>"), "is no worksheet"),
         (damage("xl/worksheets/sheet1.xml", b"<worksheet/>"), "is damaged"),
         (damage("xl/workbook.xml", b"PK"), "is damaged"),
-        (damage("xl/styles.xml", b'<!DOCTYPE x [<!ENTITY a "b">]><styleSheet/>'), "declares a document type"),
+        (damage("xl/styles.xml", DOCTYPE.encode()), "xl/styles.xml declares a document type"),
+        (damage("xl/styles.xml", f"<!--{'x' * 9999}-->{DOCTYPE}".encode()), "declares a document type"),
+        (damage("xl/any", DOCTYPE.encode("utf-16")), "xl/any declares a document type"),
+        (damage("xl/worksheets/sheet1.xml", "<worksheet><x/></worksheet>".encode("utf-16")), "written in UTF-16"),
+        (replace(b"<v>7</v>", b"<v>1E999</v>"), "is damaged: cell B2 holds no number"),
+        (replace(b"<v>7</v>", b"<v>" + b"9" * 400 + b"</v>"), "is damaged"),
+        (replace(b"<v>7</v>", b"<v>NaN</v>"), "is damaged"),
+        (replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="?"/></mergeCells>'), "is damaged"),
     ],
 )
 def test_damaged_workbooks(capsys, book, tmp_path, change, message):

@@ -34,7 +34,7 @@ from .scheduling_codefusion import CodeFusionScheduler
 logger = logging.get_logger(__name__)
 
 UNCONDITIONAL_LENGTH = 8  # vectors in an E_s of noise, in training and in sampling
-MAX_SCORES = 2**24  # held at once when tokens are read off
+MAX_SCORES = 2**22  # read off at once: larger tensors cost more in fetching memory than they save in calls
 CANVAS_MARGIN = 2  # positions that a draft must leave free on a shorter canvas, its end included
 # What Seq2SeqTrainer hands to `generate` beside the inputs.
 _TRAINER_KWARGS = ("labels", "decoder_input_ids", "decoder_attention_mask", "synced_gpus")
@@ -129,16 +129,7 @@ class DiffusionGenerationMixin:
 
         # 2. Draw x_T: one generator for each candidate. An edit starts from its noised draft instead.
         editing = init_ids is not None and config.strength < 1
-        scheduler = CodeFusionScheduler.from_config(self.config)
-        scheduler.set_timesteps(
-            config.num_inference_steps,
-            sampler=config.sampler,
-            timestep_spacing=config.timestep_spacing,
-            eta=config.eta,
-            variance_type=config.variance_type,
-            signal_power=self.config.signal_power,
-            strength=config.strength if editing else 1.0,
-        )
+        scheduler = self._prepare_scheduler(config, config.strength if editing else 1.0)
         noise = CandidateNoise(seeds, num_candidates, (config.max_length, self.config.embedding_dim), device)
         noise_T = noise.draw()
         state = SamplingState(
@@ -190,6 +181,20 @@ class DiffusionGenerationMixin:
             output.denoising_states = torch.stack(run.states)[:, rows.to(device)]
             output.denoising_timesteps = torch.tensor(run.state_timesteps)
         return output
+
+    def _prepare_scheduler(self, config: CodeFusionGenerationConfig, strength: float = 1.0) -> CodeFusionScheduler:
+        # The sampler that `config` names, on its grid.
+        scheduler = CodeFusionScheduler.from_config(self.config)
+        scheduler.set_timesteps(
+            config.num_inference_steps,
+            sampler=config.sampler,
+            timestep_spacing=config.timestep_spacing,
+            eta=config.eta,
+            variance_type=config.variance_type,
+            signal_power=self.config.signal_power,
+            strength=strength,
+        )
+        return scheduler
 
     def _on_short_canvases(
         self, state: SamplingState, timesteps: list[int], buckets: list[int], run: SamplingRun

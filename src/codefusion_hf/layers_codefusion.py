@@ -83,6 +83,7 @@ class CodeFusionAttention(nn.Module):
     def __init__(self, config: CodeFusionConfig):
         super().__init__()
         self.config = config
+        self.dropout = config.dropout
         self.head_dim = config.d_model // config.num_heads
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
@@ -126,7 +127,7 @@ class CodeFusionAttention(nn.Module):
             self._split(self.q_proj(hidden_states)),
             *key_values,
             attention_mask,
-            dropout=self.config.dropout if self.training else 0.0,
+            dropout=self.dropout if self.training else 0.0,
             scaling=self.scaling,
         )
         return self.o_proj(output.reshape(shape))
@@ -158,7 +159,7 @@ class CodeFusionLayer(GradientCheckpointingLayer):
         """`(rows, length, d_model)` to the same shape; see [`CodeFusionAttention`] for rows against memory rows."""
 
         def residual(update: torch.Tensor) -> torch.Tensor:
-            return hidden_states + F.dropout(update, self.dropout, self.training)
+            return hidden_states + (F.dropout(update, self.dropout) if self.training else update)
 
         hidden_states = residual(self.self_attn(self.self_attn_norm(hidden_states), position_bias))
         if self.cross_attn is not None:
@@ -281,13 +282,16 @@ class CodeFusionCopy(nn.Module):
         scores = scores.masked_fill(~can_copy, torch.finfo(scores.dtype).min)
         own = F.softmax(scores, dim=-1).view(rows, length, -1)
 
-        follow = torch.sigmoid(self.follow(hidden_states).float())
-        copyable = memory.can_copy.repeat_interleave(group, dim=0).to(own.dtype)
+        # `roll` moves the neighbour's pointer to the right, and the last token to the first: that is not reachable.
+        reachable = memory.can_copy.repeat_interleave(group, dim=0).to(own.dtype)
+        reachable[:, 0] = 0
+        follow = torch.sigmoid(self.follow(hidden_states).float()) * reachable[:, None]
         pointer = own[:, 0]
         pointers = [pointer]
         for own_weights, followed in zip(own.unbind(1)[1:], follow.unbind(1)[1:]):
-            moved = followed * F.pad(pointer[:, :-1], (1, 0)) * copyable
-            pointer = moved + own_weights * (1 - moved.sum(-1, keepdim=True))  # nothing follows beyond the end
+            moved = followed * pointer.roll(1, -1)
+            # What would go beyond the end follows nothing.
+            pointer = torch.addcmul(moved, own_weights, 1 - moved.sum(-1, keepdim=True))
             pointers.append(pointer)
         weights = torch.stack(pointers, dim=1)
 

@@ -52,7 +52,7 @@ class CodeFusionDenoiser(nn.Module):
             `torch.FloatTensor` of shape `(rows, length, latent_dim)`: x̂0.
         """
         hidden = self.in_proj(inputs)
-        time = timestep_embedding(timesteps * self.time_scale, hidden.shape[-1]).to(self.time_mlp[0].weight.dtype)
+        time = timestep_embedding(timesteps * self.time_scale, hidden.shape[-1]).to(hidden.dtype)
         hidden = hidden + self.time_mlp(time)[:, None]
         if self.self_cond_proj is not None:
             # Zeros instead of a skipped branch: DistributedDataParallel wants every parameter in every graph.
@@ -119,14 +119,23 @@ class CodeFusionHead(nn.Module):
         if self.copy is None:
             return logits
         gate, weights, _ = self.copy(hidden, memory)
-        tokens = memory.input_ids.repeat_interleave(weights.shape[0] // memory.input_ids.shape[0], dim=0)
-        tokens = tokens[:, None].expand(-1, weights.shape[1], -1)
-        probabilities = F.softmax(logits, dim=-1)
-        if torch.is_grad_enabled():
-            probabilities = (1 - gate) * probabilities
-            return torch.log(probabilities.scatter_add(-1, tokens, gate * weights) + 1e-9)
-        # The same in place: these are the largest tensors of sampling, and every pass over them counts.
-        return probabilities.mul_(1 - gate).scatter_add_(-1, tokens, gate * weights).add_(1e-9).log_()
+        rows, length, source_length = weights.shape
+        with torch.autocast(weights.device.type, enabled=False):
+            # A token may stand in the utterance more than once: the weights of its places add up.
+            tokens = memory.input_ids
+            same = tokens[:, :, None] == tokens[:, None, :]
+            copied = gate * (weights.view(len(tokens), -1, source_length) @ same.float()).view_as(weights)
+            # log((1 - gate) * softmax(logits)) everywhere, and, where something can be copied, its probability added.
+            scores, generate = F.log_softmax(logits, dim=-1), torch.log1p(-gate.clamp(max=1 - 1e-6))
+            places = tokens.repeat_interleave(rows // len(tokens), dim=0)[:, None].expand(-1, length, -1)
+            if not torch.is_grad_enabled():  # in place: these are the largest tensors of sampling
+                scores.add_(generate)
+                return scores.scatter_(-1, places, torch.logaddexp(scores.gather(-1, places), copied.log()))
+            scores = scores + generate
+            mixed = torch.logaddexp(scores.gather(-1, places), copied.clamp(min=1e-20).log())
+            # Written as often as the token occurs, with the same value, but with the gradient of one.
+            is_first = ~same.tril(-1).any(-1).repeat_interleave(rows // len(tokens), dim=0)[:, None]
+            return scores.scatter(-1, places, torch.where(is_first, mixed, mixed.detach()))
 
     def score(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """Logits `(rows, length, vocab_size)` in fp32, without the copy pointer."""

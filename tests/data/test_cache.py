@@ -27,11 +27,6 @@ ROWS = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitline
 CODES = [row["code"] for row in ROWS]
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tiny_cf):
-    return AutoTokenizer.from_pretrained(tiny_cf)
-
-
 def write(path: Path, codes: list[str]) -> Path:
     path.write_text("".join(json.dumps({"code": code}) + "\n" for code in codes), encoding="utf-8")
     return path

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from torch.utils.data import DataLoader
-from transformers import AutoTokenizer
 
 from codefusion_hf.data.leakage import normalized_golds
 from codefusion_hf.data.streaming import StreamingCodes, StreamingPairs, expand_files, open_sources
@@ -17,11 +16,6 @@ from codefusion_hf.languages import get_language
 
 PAIRS = Path(__file__).parents[1] / "fixtures" / "cf_pairs.jsonl"
 LENGTHS = (128, 32)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_cf):
-    return AutoTokenizer.from_pretrained(tiny_cf)
 
 
 @pytest.fixture(scope="module")

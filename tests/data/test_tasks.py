@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
 
 from codefusion_hf.data.benchmarks import read_jsonl, read_pairs, read_training_pairs
 from codefusion_hf.data.cache import PackedRows
@@ -20,11 +19,6 @@ CODES = [
     "OR(TextEquals(c[0], open), TextEquals(c[2], open), NOT(Blanks(c[0])))",
     "Top(10)",
 ]
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_cf):
-    return AutoTokenizer.from_pretrained(tiny_cf)
 
 
 def dataset(tokenizer, codes=CODES, lengths=(128, 32), **options) -> CodeDataset:

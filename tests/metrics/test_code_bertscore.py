@@ -7,9 +7,6 @@ import code_bert_score
 import evaluate
 import pytest
 import torch
-from tokenizers import ByteLevelBPETokenizer
-from tokenizers.processors import RobertaProcessing
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 import codefusion_hf
 from codefusion_hf.metrics import load_metric
@@ -36,37 +33,7 @@ SNIPPETS = [
 CANDIDATES = [SNIPPETS[0], f" {SNIPPETS[1]}\n", SNIPPETS[3], "x.y(z) \\ é", SNIPPETS[2] * 9, "a"]
 REFERENCES = [SNIPPETS[4], SNIPPETS[2], SNIPPETS[3], "a+b == c", SNIPPETS[1] * 14, SNIPPETS[5]]
 SOURCES = ["delete a file .", "  make a list, please", "sum of v by key", "what's this?", "long\n\none", "sort"]
-WINDOW = 64
 LAYERS = 2
-
-
-@pytest.fixture(scope="session")
-def encoder_path(tmp_path_factory) -> str:
-    """A tiny random RoBERTa of three layers with windows of 64 tokens."""
-    path = tmp_path_factory.mktemp("encoder")
-    bpe = ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    bpe.train_from_iterator(SNIPPETS, vocab_size=320, special_tokens=special, show_progress=False)
-    bpe._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
-    names = dict(zip(("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"), special))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, model_max_length=WINDOW, **names)
-    tokenizer.bos_token, tokenizer.eos_token = "<s>", "</s>"
-    tokenizer.save_pretrained(path)
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=WINDOW + 2,
-        initializer_range=0.2,  # tokens differ: at 0.02 any two cosines are about 1
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        RobertaModel(config).eval().save_pretrained(path)
-    # A tokenizer that was not found again would make one unknown token of everything, and all scores equal.
-    assert len(set(AutoTokenizer.from_pretrained(path)(SNIPPETS[0])["input_ids"])) > 10
-    return str(path)
 
 
 def package(path: str, candidates: list[str], references: list, **kwargs) -> list[tuple[float, ...]]:
@@ -87,13 +54,13 @@ def ours(path: str, candidates: list[str], references: list[str], sources=None, 
 
 
 @pytest.mark.parametrize("options", [{}, {"idf": True}, {"sources": SOURCES}], ids=["plain", "idf", "sources"])
-def test_equals_code_bert_score(encoder_path, options):
-    expected = package(encoder_path, CANDIDATES, REFERENCES, **options)
-    assert ours(encoder_path, CANDIDATES, REFERENCES, **options) == [pytest.approx(row, abs=1e-5) for row in expected]
+def test_equals_code_bert_score(tiny_encoder, options):
+    expected = package(tiny_encoder, CANDIDATES, REFERENCES, **options)
+    assert ours(tiny_encoder, CANDIDATES, REFERENCES, **options) == [pytest.approx(row, abs=1e-5) for row in expected]
     result = code_bertscore(
         CANDIDATES,
         REFERENCES,
-        model_name_or_path=encoder_path,
+        model_name_or_path=tiny_encoder,
         num_layers=LAYERS,
         per_item=True,
         device="cpu",
@@ -106,27 +73,27 @@ def test_equals_code_bert_score(encoder_path, options):
     assert max(row[2] for row in expected) > min(row[2] for row in expected) + 0.2, "the pairs must differ"
 
 
-def test_several_references_count_as_the_best(encoder_path):
+def test_several_references_count_as_the_best(tiny_encoder):
     references = [REFERENCES, SNIPPETS, [*SNIPPETS, SNIPPETS[1]]]
-    expected = package(encoder_path, CANDIDATES[:3], references)
+    expected = package(tiny_encoder, CANDIDATES[:3], references)
     result = code_bertscore(
-        [[text] for text in CANDIDATES[:3]], references, model_name_or_path=encoder_path, num_layers=LAYERS
+        [[text] for text in CANDIDATES[:3]], references, model_name_or_path=tiny_encoder, num_layers=LAYERS
     )
     names = ("precision_top_1", "recall_top_1", "top_1", "f3_top_1")
     assert [result[name] for name in names] == pytest.approx([sum(c) / 3 for c in zip(*expected)], abs=1e-5)
 
 
-def test_a_source_is_dropped_whole(encoder_path):
-    encoder = load_encoder(model_name_or_path=encoder_path, num_layers=LAYERS)
+def test_a_source_is_dropped_whole(tiny_encoder):
+    encoder = load_encoder(model_name_or_path=tiny_encoder, num_layers=LAYERS)
     sources = [None, "", " \n", "cafe au lait", "café au lait", "変数 (x) \x00", "x = 1"]
     embedded = encoder.embed(["x = 1"] * len(sources), sources)
     assert len({len(text.vectors) for text in embedded}) == 1, "only the program is left"
     assert not torch.allclose(embedded[0].vectors, embedded[3].vectors, atol=0.1), "but the encoder read the source"
     # The package stops dropping a source at a character of several tokens and scores the rest of it as code.
     pair = (["x = 1"], ["y.sort()"])
-    ascii_only, accented = (ours(encoder_path, *pair, sources=[source])[0] for source in sources[3:5])
-    assert package(encoder_path, *pair, sources=sources[3:4])[0] == pytest.approx(ascii_only, abs=1e-5)
-    assert package(encoder_path, *pair, sources=sources[4:5])[0][2] > accented[2] + 0.03
+    ascii_only, accented = (ours(tiny_encoder, *pair, sources=[source])[0] for source in sources[3:5])
+    assert package(tiny_encoder, *pair, sources=sources[3:4])[0] == pytest.approx(ascii_only, abs=1e-5)
+    assert package(tiny_encoder, *pair, sources=sources[4:5])[0][2] > accented[2] + 0.03
 
 
 @pytest.mark.parametrize("size", [4, 5, 64, 512])
@@ -156,12 +123,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("sources", [None, ["say\ud800 \x00 it"] * 2], ids=["", "sources"])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text(encoder_path, name, sources):
+def test_hostile_text(tiny_encoder, name, sources):
     text = HOSTILE[name]
     result = code_bertscore(
         [[text, "x = 1"], ["x = 1", text]],
         [["x = 1"], [text]],
-        model_name_or_path=encoder_path,
+        model_name_or_path=tiny_encoder,
         num_layers=LAYERS,
         per_item=True,
         sources=sources,
@@ -174,15 +141,15 @@ def test_hostile_text(encoder_path, name, sources):
     assert [result["per_item"][0][0] == 0, *(score == 0 for score in result["per_item"][1])] == [contentless] * 3
 
 
-def test_long_texts_are_long_and_bounded(encoder_path):
-    encoder = load_encoder(model_name_or_path=encoder_path, num_layers=LAYERS)
+def test_long_texts_are_long_and_bounded(tiny_encoder):
+    encoder = load_encoder(model_name_or_path=tiny_encoder, num_layers=LAYERS)
     assert 5_000 < len(encoder.token_ids(HOSTILE["5,000 tokens"])) < module.MAX_TOKENS
     ids = encoder.token_ids("x = 1 " * 10_000)
     assert len(ids) == module.MAX_TOKENS and ids[-1] == encoder.tokenizer.sep_token_id
 
 
-def test_top_k(encoder_path):
-    kwargs = {"model_name_or_path": encoder_path, "num_layers": LAYERS, "k": [1, 2, 9], "per_item": True}
+def test_top_k(tiny_encoder):
+    kwargs = {"model_name_or_path": tiny_encoder, "num_layers": LAYERS, "k": [1, 2, 9], "per_item": True}
     result = code_bertscore([["a + b", SNIPPETS[1]], [], [SNIPPETS[2]]], SNIPPETS[:1] + SNIPPETS[1:3], **kwargs)
     first = result["per_item"][0]
     assert first[0] != first[1] and result["per_item"][1] == [] and result["per_item"][2] == pytest.approx([1])
@@ -192,8 +159,8 @@ def test_top_k(encoder_path):
     assert result["hashcode"].endswith(f"_L{LAYERS}_no-idf")
 
 
-def test_batches_change_nothing(encoder_path):
-    kwargs = {"model_name_or_path": encoder_path, "num_layers": LAYERS, "per_item": True}
+def test_batches_change_nothing(tiny_encoder):
+    kwargs = {"model_name_or_path": tiny_encoder, "num_layers": LAYERS, "per_item": True}
     tasks = [SNIPPETS[i:] + CANDIDATES[:i] for i in range(6)] * 4  # more tasks than are held at a time
     one, many, again = (code_bertscore(tasks, REFERENCES * 4, batch_size=b, **kwargs) for b in (1, 32, 32))
     assert many == again
@@ -211,8 +178,8 @@ def test_random_pairing_is_a_derangement():
     assert random_pairing([["a"]]) == random_pairing([["a"], ["a", "b"]]) == {}
 
 
-def test_the_floor_is_below_gold_and_above_nothing(encoder_path):
-    kwargs = {"model_name_or_path": encoder_path, "num_layers": LAYERS}
+def test_the_floor_is_below_gold_and_above_nothing(tiny_encoder):
+    kwargs = {"model_name_or_path": tiny_encoder, "num_layers": LAYERS}
     result = code_bertscore(SNIPPETS, SNIPPETS, **kwargs)
     assert result["top_1"] == pytest.approx(1, abs=1e-5) and 0.3 < result["random_pairing_f1"] < 0.9
     partners = random_pairing([[text] for text in SNIPPETS])
@@ -221,8 +188,8 @@ def test_the_floor_is_below_gold_and_above_nothing(encoder_path):
     assert code_bertscore(["x"], ["x"], **kwargs)["random_pairing_f1"] is None
 
 
-def test_an_encoder_is_read_once(encoder_path, tmp_path):
-    path = shutil.copytree(encoder_path, tmp_path / "encoder")
+def test_an_encoder_is_read_once(tiny_encoder, tmp_path):
+    path = shutil.copytree(tiny_encoder, tmp_path / "encoder")
     first = code_bertscore(["a"], ["b + a"], model_name_or_path=path, num_layers=1)
     shutil.rmtree(path)
     assert code_bertscore(["a"], ["b + a"], model_name_or_path=path, num_layers=1) == first
@@ -247,8 +214,8 @@ def test_an_encoder_is_read_once(encoder_path, tmp_path):
         ({"model_name_or_path": "ENCODER", "num_layers": 1, "idf": True}, ValueError, "two different references"),
     ],
 )
-def test_errors_name_what_is_wrong(encoder_path, tiny_cf, arguments, error, message):
-    folders = {"ENCODER": encoder_path, "TINY": str(tiny_cf)}
+def test_errors_name_what_is_wrong(tiny_encoder, tiny_cf, arguments, error, message):
+    folders = {"ENCODER": tiny_encoder, "TINY": str(tiny_cf)}
     name = arguments.get("model_name_or_path")
     if name in folders:
         arguments = {**arguments, "model_name_or_path": folders[name]}
@@ -262,8 +229,8 @@ def test_punctuation_tokens():
     assert not any(map(is_punctuation, ["+", "Ġ-", "|", "~=", "<s>", "a.", "Ġ//", "*"]))
 
 
-def test_as_an_evaluate_module(encoder_path):
-    kwargs = {"model_name_or_path": encoder_path, "num_layers": LAYERS}
+def test_as_an_evaluate_module(tiny_encoder):
+    kwargs = {"model_name_or_path": tiny_encoder, "num_layers": LAYERS}
     folder = Path(codefusion_hf.__file__).parent / "metrics" / "code_bertscore"
     predictions, references = [["a = 1", "x.\ud800y"], []], [["x.y", "b"], ["c = 2"]]
     expected = code_bertscore(predictions, references, **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ def read_results(path: str | Path, folder: Path) -> dict[str, Any]:
 
     try:
         results = json.loads(Path(path).read_text(encoding="utf-8"))
-        weights, _ = results["weights"], [(entry["mean"], entry["sd"]) for entry in results["data"].values()]
+        weights = results["weights"]
+        itemgetter("seeds", "num_inference_steps", "num_return_sequences", "dtype")(results["settings"])
+        for entry in results["data"].values():
+            itemgetter("file", "rows", "sha256", "mean", "sd")(entry)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(f"{path} is no results.json of examples/run_evaluate.py") from None
     if weights != folder_digest(folder):

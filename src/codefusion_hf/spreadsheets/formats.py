@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..languages.cf import Column, Node
 from ..languages.cf.values import Value, read_cell
-from .formulas import Area, formula, literal, period_formula, quoted
+from .formulas import ESCAPE, Area, formula, literal, period_formula, quoted
 
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class CellFormat:
     Args:
         fill, font (`str`, *optional*): colours of the background and of the text.
         bold, italic, underline, strike (`bool`): of the text.
+
+    Raises:
+        ValueError: for what is no colour.
     """
 
     fill: str | None = None
@@ -51,6 +54,12 @@ class CellFormat:
     italic: bool = False
     underline: bool = False
     strike: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("fill", "font"):
+            color = getattr(self, name)
+            if color is not None and not re.fullmatch("[0-9A-Fa-f]{6}", color):
+                raise ValueError(f"{name} must be a colour as RRGGBB, got {color!r}")
 
     @classmethod
     def parse(cls, text: str) -> CellFormat:
@@ -165,7 +174,7 @@ def native_is_exact(node: Node, values: Sequence[Value], spellings: Sequence[str
         text = node.args[0]
         if any(value.is_date for value in values) or not text.strip():
             return False
-        if re.search(r"[*?~\x00-\x1f]", text) or len(text) > 100:
+        if re.search(rf"[*?~\x00-\x1f]|{ESCAPE}", text) or len(text) > 100:
             return False
         return name != "TextEquals" or (constants[0].kind == "text" and kinds == {"text"})
     if group == "rank":

@@ -23,6 +23,8 @@ MAX_PATTERN_CHARACTERS = 255
 MAX_NUMBER = 9.99999999999999e307
 # A literal in a formula has at most 255 characters, UTF-16 units; longer text is joined from pieces.
 _PIECE = 120
+# How the file format writes characters that XML lacks: it must not be read into a text that happens to look so.
+ESCAPE = "_x[0-9A-Fa-f]{4}_"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FIRST_DAY = datetime.date(1900, 3, 1)  # Excel believes in a 29 February 1900
 _COMPARISONS = {
@@ -148,7 +150,7 @@ def quoted(text: str) -> str:
     if found := _UNPRINTABLE.search(text):
         raise ValueError(f"no cell can hold the character U+{ord(found[0]):04X}")
     pieces = []
-    for part in re.split(r"([\t\n\r])", text):
+    for part in re.split(rf"([\t\n\r])|(?<=_)(?={ESCAPE[1:]})", text):
         if part in ("\t", "\n", "\r"):
             pieces.append(f"CHAR({ord(part)})")
         elif part:

@@ -105,7 +105,7 @@ def prepare(
         mask = [value.kind == "number" for value in values]
     else:
         mask = evaluate_sheet(node, table.as_sheet(selected, today or datetime.date.today()))
-    mask = [shown and (selected, row) not in table.covered for row, shown in enumerate(mask)]
+    mask = [shown and not covered for shown, covered in zip(mask, table.covered(selected))]
     format_rule = conditional_format(node, table.area(selected), values, [str(cell) for cell in table.cells[selected]])
     return Highlight(unparse(node), table, selected, mask, format_rule)
 

@@ -8,6 +8,7 @@ macros, charts and pictures included, stays as it was, byte for byte.
 
 from __future__ import annotations
 
+import codecs
 import mmap
 import os
 import posixpath
@@ -18,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -74,11 +75,10 @@ def check_package(path: str | Path) -> None:
                 f"{MAX_PARTS} different ones with {MAX_UNCOMPRESSED_BYTES >> 20} MiB are read"
             )
         for part in parts:
-            if part.filename.endswith((".xml", ".rels")):
-                with archive.open(part) as xml:
-                    # Entities can make a small file huge, and no spreadsheet program writes any.
-                    if b"<!DOCTYPE" in xml.read(4096):
-                        raise ValueError(f"{path} is refused: {part.filename} declares a document type")
+            with archive.open(part) as content:
+                # Entities can make a small file huge, and no spreadsheet program writes any.
+                if _declares_document_type(content):
+                    raise ValueError(f"{path} is refused: {part.filename} declares a document type")
 
 
 class Package:
@@ -123,7 +123,7 @@ class Package:
                 self.other_sheets.append(entry.get("name", ""))
         view = tree.find(f"{{{_MAIN}}}bookViews/{{{_MAIN}}}workbookView")
         number = (view.get("activeTab") if view is not None else None) or "0"
-        name = entries[int(number)].get("name") if number.isdigit() and int(number) < len(entries) else None
+        name = entries[int(number)].get("name") if number.isdecimal() and int(number) < len(entries) else None
         self.active = name if name in self.sheets else next(iter(self.sheets), "")
         self.styles = next((target for kind, target in relations.values() if kind.endswith("/styles")), None)
         self.is_signed = any(kind.endswith("/digital-signature/origin") for kind, _ in root.values())
@@ -207,7 +207,7 @@ class SheetScan:
             self._cell = attributes
         elif name == "f" and self._cell.get("t") != "str":
             self.formulas.add(self._cell.get("r", ""))
-        elif name == "cfRule" and attributes.get("priority", "").isdigit():
+        elif name == "cfRule" and attributes.get("priority", "").isdecimal():
             self.last_priority = max(self.last_priority, int(attributes["priority"]))
         elif name == "mergeCell":
             self.merged.append(attributes.get("ref", ""))
@@ -262,6 +262,8 @@ class _Outline:
 
         parser.StartElementHandler, parser.EndElementHandler = start, end
         parser.StartDoctypeDeclHandler, parser.XmlDeclHandler = refuse, check_encoding
+        if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # needs no declaration
+            raise ValueError(f"{name} is written in UTF-16, expected UTF-8")
         try:
             parser.Parse(content, True)
         except expat.ExpatError as error:
@@ -290,6 +292,22 @@ def _print(tree: ElementTree.Element, prefix: str) -> bytes:
     return ElementTree.tostring(tree, encoding="us-ascii")  # ASCII: a declaration of the encoding cannot be wrong
 
 
+def _declares_document_type(content: IO[bytes]) -> bool:
+    """Whether a part is XML with a DOCTYPE, in any encoding and behind any comment; reads up to the root."""
+    found: list[bool] = []
+    size = 4096
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = lambda *_: found.append(True)
+    parser.StartElementHandler = lambda *_: found.append(False)
+    try:
+        while not found and (piece := content.read(size)):
+            parser.Parse(piece)
+            size *= 2  # a long comment is read anew with each piece: the time stays linear
+    except (expat.ExpatError, LookupError, ValueError):  # a picture, macros, or damaged, which its reader will say
+        pass
+    return found[:1] == [True]
+
+
 @contextmanager
 def _open(path: str | Path) -> Iterator[zipfile.ZipFile]:
     with reading(path), zipfile.ZipFile(path) as archive:
@@ -307,6 +325,10 @@ def reading(path: str | Path) -> Iterator[None]:
         fault = error
     except OSError as error:
         if error.errno is not None:  # a fault of the disk, not of the file
+            raise
+        fault = error
+    except ValueError as error:
+        if str(path) in str(error):  # says it all
             raise
         fault = error
     else:

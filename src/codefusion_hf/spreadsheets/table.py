@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
+import math
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384  # of a worksheet
 MAX_CELLS = 10_000_000
 _INSTALL = "workbooks are read by openpyxl: pip install 'codefusion-hf[excel]'"
 _DAYS_TO_1904 = 1462
+_ESCAPED = re.compile("_x(0009|000[AaDd]|005[Ff])_")  # how Excel saves tabs, line ends, and what looks like these
 
 
 class CellError(str):
@@ -42,7 +45,7 @@ class SheetTable:
         headers, letters (`list[str]`): of the columns; a column without a header is called by its letter.
         first_row (`int`): the row of the first cells, from 1.
         cells (`list[list]`): for each column its cells as Python values, `None` for blanks.
-        covered (`set`): (column, row from 0) of the cells that lie under a merged one; they show nothing.
+        merged (`list`): the merged ranges, as indices of their first and last column, and first and last row.
         percents (`frozenset[int]`): the columns that show their numbers as percentages.
         uncomputed (`dict[int, int]`): column to the number of formulas in it whose value the file does not hold.
         epoch_1904 (`bool`): whether the workbook counts days from 1904.
@@ -54,7 +57,7 @@ class SheetTable:
     letters: list[str]
     first_row: int
     cells: list[list[Any]]
-    covered: set[tuple[int, int]] = field(default_factory=set)
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     percents: frozenset[int] = frozenset()
     uncomputed: dict[int, int] = field(default_factory=dict)
     epoch_1904: bool = False
@@ -92,6 +95,16 @@ class SheetTable:
             dated = index in self.dates
             self._columns[index] = [_typed(cell, dated, self.epoch_1904) for cell in self.cells[index]]
         return self._columns[index]
+
+    def covered(self, index: int) -> list[bool]:
+        """Whether each cell of a column lies under a merged one, and so shows nothing."""
+        depth = [0] * (self.num_rows + 1)
+        for left, right, top, bottom in self.merged:
+            first, behind = max(0, top + (index == left)), min(bottom + 1, self.num_rows)
+            if left <= index <= right and first < behind:
+                depth[first] += 1
+                depth[behind] -= 1
+        return [number > 0 for number in itertools.accumulate(depth[:-1])]
 
     def as_sheet(self, selected: int, today: datetime.date) -> Sheet:
         """What the interpreter of rules evaluates."""
@@ -171,7 +184,7 @@ def read_table(path: str | Path, sheet: str | None = None, header_row: int | Non
         # `data_only`: the saved values of formulas. `read_only`: row by row, in little memory.
         book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
         epoch_1904 = book.epoch.year == 1904
-        rows, percents = _read_rows(book[name])
+        rows, percents = _read_rows(book[name], path)
         book.close()
     if not rows:
         raise ValueError(f"the sheet {name!r} is empty; {path} has {', '.join(map(repr, package.sheets))}")
@@ -204,7 +217,8 @@ def read_table(path: str | Path, sheet: str | None = None, header_row: int | Non
         percents=frozenset(column - columns.start for column in percents if column in columns),
         epoch_1904=epoch_1904,
     )
-    _mark(table, scan)
+    with reading(path):
+        _mark(table, scan)
     return table
 
 
@@ -229,7 +243,7 @@ def _display(cell: Any, as_percent: bool = False) -> str:
     return date_text(cell) if isinstance(cell, datetime.date) else str("" if cell is None else cell)
 
 
-def _read_rows(worksheet: Any) -> tuple[dict[int, dict[int, Any]], set[int]]:
+def _read_rows(worksheet: Any, path: str | Path) -> tuple[dict[int, dict[int, Any]], set[int]]:
     """Row to column to value, without blanks, and the columns that show percentages."""
     rows: dict[int, dict[int, Any]] = {}
     percents: dict[int, bool] = {}
@@ -238,7 +252,9 @@ def _read_rows(worksheet: Any) -> tuple[dict[int, dict[int, Any]], set[int]]:
     for number, row in enumerate(worksheet.iter_rows(), start=1):
         num_cells += len(row)
         if number > MAX_ROWS or len(row) > MAX_COLUMNS or num_cells > MAX_CELLS:
-            raise ValueError(f"the sheet {worksheet.title!r} is too large: at most {MAX_CELLS} cells are read")
+            raise ValueError(
+                f"the sheet {worksheet.title!r} of {path} is too large: at most {MAX_CELLS} cells are read"
+            )
         found = {}
         for column, cell in enumerate(row, start=1):
             value = cell.value
@@ -246,8 +262,13 @@ def _read_rows(worksheet: Any) -> tuple[dict[int, dict[int, Any]], set[int]]:
                 continue
             if cell.data_type == "e":
                 value = CellError(value)
-            elif cell.data_type == "n" and column not in percents:
-                percents[column] = "%" in (cell.number_format or "")
+            elif cell.data_type == "n":
+                if not math.isfinite(value):
+                    raise OverflowError(f"cell {cell.coordinate} holds no number")
+                if column not in percents:
+                    percents[column] = "%" in (cell.number_format or "")
+            elif isinstance(value, str):
+                value = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
             elif isinstance(value, datetime.datetime):
                 value = (value + datetime.timedelta(milliseconds=500)).replace(microsecond=0)
             elif isinstance(value, (datetime.time, datetime.timedelta)):
@@ -265,20 +286,18 @@ def _time_of_day(value: datetime.time | datetime.timedelta) -> float:
 
 
 def _mark(table: SheetTable, scan: SheetScan) -> None:
-    """Finds the cells of the table that are covered by merged ones, and the formulas without a value."""
+    """Finds the merged cells of the table, and the formulas without a value."""
     from openpyxl.utils import column_index_from_string, range_boundaries
 
-    first_column = column_index_from_string(table.letters[0])
+    column, row = column_index_from_string(table.letters[0]), table.first_row
     for merged in scan.merged:
         left, top, right, bottom = range_boundaries(merged)
-        for column in range(max(left, first_column), min(right, first_column + len(table.letters) - 1) + 1):
-            for row in range(max(top, table.first_row), min(bottom, table.first_row + table.num_rows - 1) + 1):
-                if (column, row) != (left, top):
-                    table.covered.add((column - first_column, row - table.first_row))
+        table.merged.append((left - column, right - column, top - row, bottom - row))
+    indices = {letter: index for index, letter in enumerate(table.letters)}
     for place in scan.formulas:
         match = re.fullmatch("([A-Z]{1,3})([0-9]{1,7})", place)
-        if match and match[1] in table.letters:
-            index, row = table.letters.index(match[1]), int(match[2]) - table.first_row
+        if match and match[1] in indices:
+            index, row = indices[match[1]], int(match[2]) - table.first_row
             if 0 <= row < table.num_rows and table.cells[index][row] is None:
                 table.uncomputed[index] = table.uncomputed.get(index, 0) + 1
 
