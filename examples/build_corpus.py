@@ -172,12 +172,16 @@ def list_inputs(args: argparse.Namespace) -> list[dict]:
 def prepare(work: Path, report_file: Path, run: dict, inputs: list[dict], overwrite: bool) -> None:
     """
     Makes the folder of intermediate files for a run, or accepts that of the same run. Raises `ValueError` for the
-    folder of another run: its completed tasks are not of this one.
+    folder of another run, whose completed tasks are not of this one, and, also to overwrite, for any other folder.
     """
+    run_file = work / "run.json"
+    # Without `run.json` it may be what a run that was killed at once has left.
+    first_files = {"inputs.json", "run.json.tmp"}
+    if work.exists() and not run_file.exists() and {path.name for path in work.iterdir()} - first_files:
+        raise ValueError(f"{work} is not a folder of this script: give another --logging_dir")
     if overwrite:
         shutil.rmtree(work, ignore_errors=True)
         report_file.unlink(missing_ok=True)
-    run_file = work / "run.json"
     if run_file.exists():
         before = json.loads(run_file.read_text(encoding="utf-8"))
         changed = [name for name in run if before.get(name) != run[name]]
@@ -187,8 +191,6 @@ def prepare(work: Path, report_file: Path, run: dict, inputs: list[dict], overwr
                 "--logging_dir"
             )
         return
-    if work.exists() and any(work.iterdir()):
-        raise ValueError(f"{work} is not a folder of this script: give another --logging_dir")
     work.mkdir(parents=True, exist_ok=True)
     (work / "inputs.json").write_text(json.dumps(inputs), encoding="utf-8")
     (work / "run.json.tmp").write_text(json.dumps(run), encoding="utf-8")
@@ -203,9 +205,8 @@ def run_stages(args, work: Path, output: Path, report_file: Path, settings: dict
     from codefusion_hf.data.extraction import steps
 
     if args.executor == "local":
-        logger.disable(
-            "datatrove"
-        )  # progress bars and the report say it in fewer words; processes are forked from here
+        # Progress bars and the report say it in fewer words; processes are forked from here.
+        logger.disable("datatrove")
     folder = {name: str((work / name).resolve()) for name in ("questions", "rows", "signatures", "duplicates")}
     source = (str((work / "inputs.json").resolve()), args.language, tuple(settings["tags"]), folder["questions"])
     limits = (args.min_chars, args.max_chars, args.tokenizer_name, args.min_tokens, args.max_tokens)

@@ -8,6 +8,8 @@ Fills a model card's template from a results file, so that no figure is typed by
 
 import argparse
 import json
+import math
+import sys
 from pathlib import Path
 
 from safetensors import safe_open
@@ -45,10 +47,10 @@ def main():
     parser.add_argument("--output", required=True, nargs="+", help="The card, and its copies.")
     args = parser.parse_args()
 
-    results = json.loads(Path(args.results).read_text())
+    results = json.loads(Path(args.results).read_text(encoding="utf-8"))
     folder = Path(codefusion_hf.checkpoint_path(args.model))
     with safe_open(folder / "model.safetensors", "pt") as weights:
-        parameters = sum(_size(weights.get_slice(name).get_shape()) for name in weights.keys())
+        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
     columns = list(results["data"].values())
     lines = []
     for label, (metric, name) in ROWS.items():
@@ -59,7 +61,7 @@ def main():
         lines.append(f"| {label} | {' | '.join(cells)} |")
     settings = results["settings"]
     config = json.loads((folder / "generation_config.json").read_text())
-    text = Path(args.template).read_text()
+    text = Path(args.template).read_text(encoding="utf-8")
     without_leaks = columns[0]["clean"]
     clean = (without_leaks["mean"] or {}).get("cf_exec_match")  # every row may be leaked
     values = {
@@ -76,20 +78,16 @@ def main():
         "table": "\n".join(lines),
         "training_pairs": args.training_pairs,
         "hours": args.hours,
-        "training_commands": Path(args.commands).read_text().strip(),
+        "training_commands": Path(args.commands).read_text(encoding="utf-8").strip(),
     }
     for name, value in values.items():
         text = text.replace("{" + name + "}", str(value))
     for path in args.output:
-        Path(path).write_text(text)
-
-
-def _size(shape: list[int]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
+        Path(path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyError, OSError, ValueError) as error:
+        sys.exit(f"render_card.py: error: {type(error).__name__}: {error}")

@@ -14,6 +14,7 @@ checkpoint, and what the YAML defines anew runs again. The keys of the YAML: doc
 import argparse
 import json
 import random
+import re
 import shlex
 import shutil
 import statistics
@@ -320,8 +321,8 @@ class Experiment:
         parts = command_line(job.arguments, lambda value: value)
         texts = [str(part).replace("${output}", job.output).replace("${out}", "$out") for part in parts]
         start = self.workspace.launcher if job.trained and self.workspace.launcher else ["python"]
-        plain = "".join(chr(code) for code in range(33, 127) if chr(code) not in "\"'`\\&;|<>()*?[]!#~ ")
-        quoted = [text if text and not set(text) - set(plain) else shlex.quote(text) for text in texts]
+        # Variables stay as they are, which `shlex.quote` would not leave.
+        quoted = [text if re.fullmatch(r"[\w$%+,./:=@^{}-]+", text) else shlex.quote(text) for text in texts]
         return " ".join([*start, f"examples/{job.script}", *quoted])
 
     def report(self) -> None:

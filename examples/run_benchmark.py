@@ -5,7 +5,8 @@ Measures generation against its alternatives, in one run on one machine, medians
 - ours: the model's own settings;
 - a T5 of as many parameters with the same tokenizer (random weights), beam 5, five sequences, as many tokens as our
   programs have;
-- the floor: the matrix products of the denoising loop alone, at these shapes and in this dtype.
+- the floor: the matrix products of the denoising loop alone, at these shapes and in this dtype;
+- without --quick also: other dtypes, int8 and torch.compile, canvas lengths, batch sizes, whole processes.
 
     python examples/run_benchmark.py --model cf                 # one table, and BENCHMARK.json with --output
     python examples/run_benchmark.py --model cf --quick --json
@@ -15,6 +16,8 @@ Times on shared machines are noisy: compare figures of one run with each other, 
 """
 
 import argparse
+import copy
+import functools
 import json
 import math
 import platform
@@ -22,21 +25,23 @@ import resource
 import statistics
 import subprocess
 import sys
-import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm.auto import tqdm
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+import codefusion_hf
 from codefusion_hf import CodeFusionConfig, CodeFusionForConditionalGeneration
 from codefusion_hf.baselines.seq2seq import count_parameters, from_scratch
 from codefusion_hf.data.benchmarks import read_benchmark
 from codefusion_hf.data.prompts import source_text
 from codefusion_hf.evaluation import load
+from codefusion_hf.training import load_preset
 
 
 UTTERANCE = "Color cells that have value greater than 1129"
@@ -72,20 +77,22 @@ def main():
         "dtype": args.dtype,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         "parameters": sum(p.numel() for p in model.parameters()),
+        "size_on_disk_mb": size_on_disk_mb(model, None if args.preset else args.model),
         "settings": {
             name: getattr(model.generation_config, name)
             for name in ("num_inference_steps", "num_revisions", "sampler", "canvas_buckets")
         },
     }
-    sections = [bench.single, bench.batched, lambda: bench.paper_sampler(60 if args.quick else 1200), bench.floor]
+    sections = [bench.memory, bench.single, bench.batched]
+    sections += [lambda: bench.paper_sampler(60 if args.quick else 1200), bench.floor]
     if not args.quick:
-        sections += [bench.canvases, bench.batches, bench.threads, lambda: commands(args.model)]
+        sections += [bench.variants, bench.canvases, bench.batches]
+        sections += [] if args.preset else [lambda: commands(args.model)]
     for section in tqdm(sections, desc="benchmark", unit="part", disable=None):
         results |= section()
     results["vs_paper_sampler"] = round(results["paper_sampler_ms"] / results["latency_ms"], 1)
     results["vs_t5_beam5"] = round(results["t5_beam5_ms"] / results["latency_ms"], 2)
     results["vs_t5_beam5_batch64"] = round(results["t5_beam5_batch64_ms"] / results["batch64_ms"], 2)
-    results["peak_memory_mb"] = peak_memory_mb(model)
     if args.output:
         Path(args.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     if args.json:
@@ -102,10 +109,14 @@ class Benchmark:
     def __init__(self, model, tokenizer: PreTrainedTokenizerBase, utterances: list[str], repeats: int):
         self.model, self.tokenizer, self.repeats = model, tokenizer, repeats
         self.one, self.many = utterances[:1], utterances
-        t5, _ = from_scratch(scratch_config(model.config), tokenizer, attn_implementation="sdpa")
-        self.t5 = t5.to(model.device, model.dtype).eval()
         programs = self.model.generate(**self.inputs(self.many), num_return_sequences=1, seed=0)
         self.output_length = max(2, round(float((programs != model.config.pad_token_id).sum(-1).float().mean())) + 1)
+
+    @functools.cached_property
+    def t5(self):
+        """A T5 with our number of parameters."""
+        t5, _ = from_scratch(scratch_config(self.model.config), self.tokenizer, attn_implementation="sdpa")
+        return t5.to(self.model.device, self.model.dtype).eval()
 
     def inputs(self, utterances: list[str]) -> dict:
         return self.tokenizer(utterances, return_tensors="pt", padding=True).to(self.model.device)
@@ -130,6 +141,13 @@ class Benchmark:
             max_new_tokens=self.output_length,
         )
         return self.tokenizer.batch_decode(sequences, skip_special_tokens=True)
+
+    def memory(self) -> dict:
+        """What a process needs that does nothing but this: measured before there is anything else."""
+        self.ours(self.one)
+        single = peak_memory_mb(self.model)
+        self.ours(self.many)
+        return {"peak_memory_mb": single, "peak_memory_mb_batch64": peak_memory_mb(self.model)}
 
     def single(self) -> dict:
         times = medians(
@@ -184,7 +202,7 @@ class Benchmark:
         """The share of the denoising loop's time that its matrix products alone would need."""
         figures = {}
         for name, utterances in (("fraction_of_floor", self.one), ("fraction_of_floor_batch64", self.many)):
-            loop, products = self.denoising_loop(utterances)
+            loop = self.denoising_loop(utterances)
             with Recorder() as recorder, torch.no_grad():
                 loop()
             replay = recorder.replay()
@@ -193,7 +211,7 @@ class Benchmark:
             figures[name.replace("fraction_of_floor", "denoising_loop_ms")] = times["loop"]
         return figures
 
-    def denoising_loop(self, utterances: list[str]) -> tuple[Callable, None]:
+    def denoising_loop(self, utterances: list[str]) -> Callable:
         """The denoiser's calls of one `generate`, on what it saw there."""
         model, denoise, calls = self.model, self.model.denoise, []
 
@@ -212,7 +230,28 @@ class Benchmark:
             for arguments in calls:
                 denoise(*arguments)
 
-        return loop, None
+        return loop
+
+    def variants(self) -> dict:
+        """One request in other number formats, and compiled."""
+        model, times = self.model, {}
+
+        def request(variant) -> Callable:
+            return lambda: variant.generate(**self.inputs(self.one), num_return_sequences=NUM_RETURN_SEQUENCES, seed=0)
+
+        functions = {name: request(copy.deepcopy(model).to(getattr(torch, name))) for name in ("bfloat16", "float32")}
+        if model.device.type == "cpu":
+            functions["int8"] = request(quantized(model))
+        compiled = copy.deepcopy(model)
+        compiled.denoiser.compile(dynamic=True)
+        compiled.decoder.compile(dynamic=True)
+        try:
+            seconds = clock(request(compiled))
+            functions["compiled"] = request(compiled)
+            times["compilation_s"] = round(seconds, 1)
+        except (OSError, RuntimeError) as error:  # no C++ compiler
+            print(f"torch.compile: {str(error).splitlines()[0]}", file=sys.stderr)
+        return times | {"ms_by_variant": medians(functions, self.repeats)}
 
     def canvases(self) -> dict:
         """One step's time by canvas length (random weights in this model's sizes), and the slope of its logarithm."""
@@ -238,29 +277,6 @@ class Benchmark:
         sizes = [size for size in (1, 4, 16, 64) if size <= len(self.many)]
         times = medians({str(n): lambda n=n: self.ours(self.many[:n]) for n in sizes}, max(2, self.repeats // 5))
         return {"ms_per_utterance_by_batch": {n: round(ms / int(n), 1) for n, ms in times.items()}}
-
-    def threads(self) -> dict:
-        """8 threads x 50 calls on one model give what a sequence of calls gives; memory over 500 calls."""
-        expected = [self.ours(self.many[i : i + 1]) for i in range(8)]
-        wrong = []
-
-        def work(index: int):
-            for _ in range(50):
-                if self.ours(self.many[index : index + 1]) != expected[index]:
-                    wrong.append(index)
-
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        before = resident_mb()
-        for _ in range(500):
-            self.ours(self.one)
-        return {
-            "threads_wrong_results": len(wrong),
-            "memory_growth_mb_over_500_calls": round(resident_mb() - before, 1),
-        }
 
 
 class Recorder(TorchDispatchMode):
@@ -291,6 +307,13 @@ class Recorder(TorchDispatchMode):
                 op(*tensors)
 
         return run
+
+
+def quantized(model):
+    """Its linear layers with int8 weights, and inputs quantised on the fly: for CPUs without bfloat16."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.ao announces its move to torchao
+        return torch.ao.quantization.quantize_dynamic(copy.deepcopy(model).float(), {torch.nn.Linear}, torch.qint8)
 
 
 def medians(functions: dict[str, Callable], repeats: int, warm_up: int = 3) -> dict[str, float]:
@@ -325,15 +348,7 @@ def scratch_config(config: CodeFusionConfig) -> CodeFusionConfig:
 
 def random_model(preset: str):
     """A preset with random weights, read by the shipped model's tokenizer."""
-    from transformers import AutoTokenizer
-
-    import codefusion_hf
-
-    path = Path(__file__).parent / "configs" / f"{preset}.json"
-    if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in path.parent.glob("*.json")))
-        raise ValueError(f"unknown preset {preset!r}: presets are {names}")
-    model = CodeFusionForConditionalGeneration(CodeFusionConfig(**json.loads(path.read_text())))
+    model = CodeFusionForConditionalGeneration(load_preset(preset, Path(__file__).parent / "configs"))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     return model, AutoTokenizer.from_pretrained(codefusion_hf.checkpoint_path("cf"))
 
@@ -345,10 +360,13 @@ def read_utterances(path: str, tokenizer, model) -> list[str]:
     return prompts[:64]
 
 
-def resident_mb() -> float:
-    """Resident memory of this process now."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+def size_on_disk_mb(model, name_or_path: str | None) -> float:
+    """Of a checkpoint's weights; without one, of these."""
+    if name_or_path is None:
+        return round(sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6, 1)
+    folder = Path(name_or_path)
+    folder = folder if folder.is_dir() else Path(codefusion_hf.checkpoint_path(name_or_path))
+    return round(sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6, 1)
 
 
 def peak_memory_mb(model) -> int:

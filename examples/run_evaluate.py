@@ -14,8 +14,8 @@ after an interruption, with any number of processes, and it goes on where it sto
 
 import argparse
 import json
+import operator
 import platform
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -25,13 +25,11 @@ from accelerate import Accelerator
 
 from codefusion_hf import evaluation, scoring
 from codefusion_hf.data.benchmarks import read_benchmark
-from codefusion_hf.data.leakage import sha256
 from codefusion_hf.languages import get_language
 from codefusion_hf.training import check_world_size
 
 
 PAPER = json.loads((Path(__file__).parent / "paper_results.json").read_text(encoding="utf-8"))
-MAIN_SCORE = {"cf": "cf_exec_match", "bash": "bash_template_match", "python": "code_bertscore"}
 VARIANTS = {
     "lower_case": str.lower,
     "no_final_punctuation": lambda nl: nl.rstrip().rstrip(".!?"),
@@ -41,34 +39,10 @@ VARIANTS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="A shipped model or a folder.")
-    parser.add_argument("--data", required=True, nargs="+", help="JSON lines, or the release's JSON.")
-    parser.add_argument("--output_dir", required=True, help="New, or that of an interrupted run.")
-    parser.add_argument("--train_file", nargs="+", default=[], help="Its training data: adds clean scores.")
-    parser.add_argument("--encoder", help="Folder or Hub id of an encoder: adds CodeBERTScore.")
-    parser.add_argument("--num_layers", type=int, help="Of that encoder.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--num_return_sequences", type=int, default=5)
-    parser.add_argument("--num_inference_steps", type=int)
-    parser.add_argument("--sampler")
-    parser.add_argument("--num_revisions", type=int)
-    parser.add_argument(
-        "--decode_with", choices=("head", "nearest"), help="nearest: the paper's grounding ablation, without D and H."
-    )
-    parser.add_argument("--clamping", action="store_true", help="Round to tokens at every step, the paper's ablation.")
-    parser.add_argument(
-        "--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS, help="Spellings to compare; all by default."
-    )
-    parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    args = parser.parse_args()
-
+    args = parse_arguments()
     accelerator = Accelerator()
     check_world_size(accelerator)
     files = {Path(path).stem: Path(path) for path in args.data}
-    if len(files) < len(args.data) or len(set(args.seeds)) < len(args.seeds):
-        raise ValueError("the files of --data need different names, and --seeds different numbers")
     output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
 
@@ -86,14 +60,8 @@ def main():
         "clamping": args.clamping or None,  # None: as the model has it
         "batch_size": args.batch_size,
     }
-
-    # What to predict: the file's name, the variant of the utterances and the seed, with the rows.
     data = {name: read_benchmark(path) for name, path in files.items()}
-    tasks = {(name, "", seed): rows for name, rows in data.items() for seed in args.seeds}
-    for name, rows in data.items():
-        for variant in args.variants:
-            changed = [{**row, "nl": VARIANTS[variant](row["nl"]) or row["nl"]} for row in rows]
-            tasks[name, variant, args.seeds[0]] = changed
+    tasks = list_tasks(args, data)
     for (name, variant, _), rows in tasks.items():  # before the first is predicted: that may take hours
         try:
             evaluation.check_examples(model, tokenizer, rows)
@@ -125,48 +93,72 @@ def main():
         "data": {},
     }
     for name, rows in data.items():
-        normalize, same = get_language(language).normalize, {}
-        for variant in args.variants:
-            pairs = zip(predictions[name, "", args.seeds[0]], predictions[name, variant, args.seeds[0]])
-            same[variant] = sum(normalize((a or [""])[0]) == normalize((b or [""])[0]) for a, b in pairs) / len(rows)
-        runs = []
-        for seed in args.seeds:
-            key = (name, "", seed)
-            scored = scoring.full_and_clean(
-                predictions[key], rows, language, args.train_file, args.encoder, args.num_layers
-            )
-            runs.append({"seed": seed, "seconds_per_row": seconds[key], **scored})
-        results["data"][name] = entry = {
-            "file": files[name].name,
-            "sha256": sha256(files[name]),
-            "rows": len(rows),
-            **summary([run["scores"] for run in runs]),
-            "same_first_candidate": same,
-            "runs": runs,
-        }
-        if args.train_file:
-            clean = [run["clean"]["scores"] for run in runs]
-            facts = {key: runs[0]["clean"][key] for key in ("tasks", "definition", "train")}
-            entry["clean"] = {**facts, **(summary(clean) if facts["tasks"] else {"mean": None, "sd": None})}
-    (output / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        scored = scoring.score_runs(
+            *([predictions[name, "", seed] for seed in args.seeds], rows, language),
+            *(args.train_file, args.encoder, args.num_layers),
+        )
+        runs = [
+            {"seed": seed, "seconds_per_row": seconds[name, "", seed], **scores}
+            for seed, scores in zip(args.seeds, scored)
+        ]
+        of_variant = {variant: predictions[name, variant, args.seeds[0]] for variant in ("", *args.variants)}
+        same = same_first_candidate(of_variant, language)
+        results["data"][name] = scoring.results_of_runs(files[name], rows, runs, same)
     report = render(results)
-    (output / "results.md").write_text(report, encoding="utf-8")
+    evaluation.write_atomically(output / "results.json", json.dumps(results, indent=2) + "\n")
+    evaluation.write_atomically(output / "results.md", report)
     print(report)
 
 
-def summary(runs: list[dict[str, dict]]) -> dict[str, dict]:
-    """`{"mean", "sd"}` of the figures of all runs; text and lists are left out."""
-    figures = {
-        metric: [name for name in values if all(isinstance(run[metric][name], (int, float)) for run in runs)]
-        for metric, values in runs[0].items()
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="A shipped model or a folder.")
+    parser.add_argument("--data", required=True, nargs="+", help="JSON lines, or the release's JSON.")
+    parser.add_argument("--output_dir", required=True, help="New, or that of an interrupted run.")
+    parser.add_argument("--train_file", nargs="+", default=[], help="Its training data: adds clean scores.")
+    parser.add_argument("--encoder", help="Folder or Hub id of an encoder: adds CodeBERTScore.")
+    parser.add_argument("--num_layers", type=int, help="Of that encoder.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--num_return_sequences", type=int, default=5)
+    parser.add_argument("--num_inference_steps", type=int)
+    parser.add_argument("--sampler")
+    parser.add_argument("--num_revisions", type=int)
+    parser.add_argument(
+        "--decode_with", choices=("head", "nearest"), help="nearest: the paper's grounding ablation, without D and H."
+    )
+    parser.add_argument("--clamping", action="store_true", help="Round to tokens at every step, the paper's ablation.")
+    parser.add_argument(
+        "--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS, help="Spellings to compare; all by default."
+    )
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    args = parser.parse_args()
+
+    names = {Path(path).stem for path in args.data}
+    if len(names) < len(args.data) or len(set(args.seeds)) < len(args.seeds):
+        raise ValueError("the files of --data need different names, and --seeds different numbers")
+    return args
+
+
+def list_tasks(args: argparse.Namespace, data: dict[str, list[dict]]) -> dict[tuple[str, str, int], list[dict]]:
+    """What to predict: the file's name, the variant of the utterances (`""`: as they are) and the seed, with rows."""
+    tasks = {(name, "", seed): rows for name, rows in data.items() for seed in args.seeds}
+    for name, rows in data.items():
+        for variant in args.variants:
+            changed = [{**row, "nl": VARIANTS[variant](row["nl"]) or row["nl"]} for row in rows]
+            tasks[name, variant, args.seeds[0]] = changed
+    return tasks
+
+
+def same_first_candidate(predictions: dict[str, list[list[str]]], language: str) -> dict[str, float]:
+    """For each variant of the utterances, the share of rows whose first program is that of the utterance as it is."""
+    normalize = get_language(language).normalize
+    first = {
+        variant: [normalize(codes[0]) if codes else None for codes in ranked]
+        for variant, ranked in predictions.items()
     }
-    result = {}
-    for key, function in {"mean": statistics.mean, "sd": statistics.pstdev}.items():
-        result[key] = {
-            metric: {name: round(function([run[metric][name] for run in runs]), 6) for name in names}
-            for metric, names in figures.items()
-        }
-    return result
+    plain = first.pop("")
+    return {variant: sum(map(operator.eq, codes, plain)) / len(plain) for variant, codes in first.items()}
 
 
 def render(results: dict) -> str:
@@ -185,7 +177,7 @@ def render(results: dict) -> str:
     ]
     for entry in results["data"].values():
         text += ["", f"## {entry['file']}: {entry['rows']} rows", ""]
-        text += score_table(entry, "")
+        text += score_table(entry)
         if entry["same_first_candidate"]:
             text += ["", "| same first candidate (first seed) | |", "|---|---|"]
         text += [f"| {name.replace('_', ' ')} | {100 * v:.1f} |" for name, v in entry["same_first_candidate"].items()]
@@ -199,12 +191,12 @@ def render(results: dict) -> str:
                 f"{clean['definition'].capitalize()}",
             ]
             text[-1] += f" ({files})."
-            text += ["", *score_table(clean, "")] if clean["mean"] else []
+            text += ["", *score_table(clean)] if clean["mean"] else []
         text += paper_tables(entry, language)
     return "\n".join(text) + "\n"
 
 
-def score_table(entry: dict, title: str) -> list[str]:
+def score_table(entry: dict) -> list[str]:
     """Ours: one line for each score of the first k candidates, then the other figures."""
     ks, lines, other = [], [], []
     for metric, values in entry["mean"].items():
@@ -215,7 +207,7 @@ def score_table(entry: dict, title: str) -> list[str]:
             cells = {k: plus_minus(entry, metric, f"{prefix}top_{k}") for k in by_k}
             lines.append((scoring.row_label(metric, label), cells))
         other += [f"| {metric} {name} | {plus_minus(entry, metric, name)} |" for name in rest]
-    table = [f"| {title} | {' | '.join(f'top-{k}' for k in ks)} |", f"|---|{'---|' * len(ks)}"]
+    table = [f"|  | {' | '.join(f'top-{k}' for k in ks)} |", f"|---|{'---|' * len(ks)}"]
     table += [f"| {label} | {' | '.join(cells.get(k, '') for k in ks)} |" for label, cells in lines]
     return [*table, "", "| | |", "|---|---|", *other] if other else table
 
@@ -231,7 +223,7 @@ def plus_minus(entry: dict, metric: str, name: str) -> str:
 def paper_tables(entry: dict, language: str) -> list[str]:
     """The paper's systems, on its test split, with ours below."""
     ours = {
-        "main_score": (MAIN_SCORE[language], "top_{}", (1, 3, 5)),
+        "main_score": (scoring.MAIN_SCORE[language], "top_{}", (1, 3, 5)),
         "exact_match": ("code_exact_match", "top_{}", (1, 3, 5)),
         "valid": ("code_validity", "validity_top_{}", (1,)),
     }

@@ -42,12 +42,11 @@ from codefusion_hf.baselines.results import write_results
 from codefusion_hf.baselines.retrieval import BACKENDS, ExampleRetriever
 from codefusion_hf.data.benchmarks import read_benchmark, read_pairs
 from codefusion_hf.data.leakage import sha256
+from codefusion_hf.evaluation import write_atomically
 from codefusion_hf.languages import LANGUAGES
 
 
 DEFAULT_TEMPERATURE = 0.7
-# What the temperature is chosen by; for Python CodeBERTScore, if there is an encoder.
-MAIN_SCORE = {"bash": "bash_template_match", "cf": "cf_exec_match", "python": "chrf"}
 
 
 def main():
@@ -74,7 +73,7 @@ def main():
             raise RuntimeError(f"{error} (the answers so far are kept in {cache.path})") from None
     files = [{"file": Path(path).name, "sha256": sha256(path)} for path in args.train_file]
     results["examples"] = {"files": files, "rows": len(rows), "left_out": left_out}
-    (output / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    write_atomically(output / "results.json", json.dumps(results, indent=2) + "\n")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -229,7 +228,9 @@ class Experiment:
     def score_temperatures(self, cache: CompletionCache, rows: list[dict]) -> dict:
         """The top-1 score of each temperature on the development file."""
         args, scores = self.args, {}
-        metric = "code_bertscore" if args.language == "python" and args.encoder else MAIN_SCORE[args.language]
+        metric = scoring.MAIN_SCORE[args.language]
+        if metric == "code_bertscore" and not args.encoder:
+            metric = "chrf"
         for temperature in args.temperatures:
             candidates, _ = self.predict(cache, rows, temperature, f"dev, temperature {temperature:g}")
             codes = [[candidate["code"] for candidate in ranked] for ranked in candidates]

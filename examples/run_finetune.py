@@ -28,12 +28,18 @@ def main():
     args = parser.parse_args()
 
     check_dataset_arguments(args)
+    if not 0 <= args.cond_dropout <= 1:
+        raise ValueError(f"--cond_dropout must be from 0 to 1, got {args.cond_dropout}")
     model, tokenizer = build_model(args, Path(__file__).parent / "configs")
     dataset = load_pairs(args, model.config, tokenizer)
     validate = None
     if args.validation_file:
         rows = read_pairs(args.validation_file, args.language)[: args.max_eval_samples]
-        check_examples(model, tokenizer, rows)  # now, not after an hour of training
+        # Now, not after an hour of training.
+        check_examples(model, tokenizer, rows)
+        names = match_scores([[] for _ in rows], rows, args.language)
+        if args.early_stopping_patience and args.metric_for_best_model not in names:
+            raise ValueError(f"--metric_for_best_model must be one of {', '.join(names)}")
 
         def validate(averaged_model):
             candidates = generate_candidates(

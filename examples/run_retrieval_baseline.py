@@ -13,12 +13,12 @@ import sys
 from codefusion_hf.baselines.results import write_results
 from codefusion_hf.baselines.retrieval import BACKENDS, ExampleRetriever
 from codefusion_hf.data.benchmarks import golds, read_training_pairs
-from codefusion_hf.languages import get_language
+from codefusion_hf.languages import LANGUAGES, get_language
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--language", required=True)
+    parser.add_argument("--language", required=True, choices=LANGUAGES)
     parser.add_argument("--train_file", required=True, nargs="+", help="JSON lines with nl and code, or .gz of them.")
     parser.add_argument("--validation_file", required=True, nargs="+", help="JSON lines, or the release's JSON.")
     parser.add_argument("--output_dir", required=True, help="New, or that of an interrupted run.")

@@ -28,7 +28,7 @@ from codefusion_hf.baselines.results import write_results
 from codefusion_hf.data.benchmarks import read_pairs, read_training_pairs
 from codefusion_hf.languages import LANGUAGES
 from codefusion_hf.scoring import match_scores
-from codefusion_hf.training import default_attention, load_preset, load_pretrained_encoder
+from codefusion_hf.training import check_ranges, default_attention, load_preset, load_pretrained_encoder
 
 
 PRESETS = Path(__file__).parent / "configs"
@@ -106,15 +106,7 @@ def parse_arguments() -> argparse.Namespace:
         raise ValueError("--num_encoder_layers shortens the encoder of --encoder_name_or_path: give that, too")
     if not 1 <= args.num_return_sequences <= args.num_beams:
         raise ValueError(f"--num_return_sequences must be from 1 to --num_beams, got {args.num_return_sequences}")
-    positive = (
-        "per_device_train_batch_size gradient_accumulation_steps num_train_epochs stop_after_steps logging_steps"
-    )
-    positive += " eval_steps checkpointing_steps checkpoints_total_limit per_device_eval_batch_size max_target_length"
-    for name in positive.split():
-        if (value := getattr(args, name)) is not None and value < 1:
-            raise ValueError(f"--{name} must be at least 1, got {value}")
-    if args.max_grad_norm <= 0:
-        raise ValueError(f"--max_grad_norm must be positive, got {args.max_grad_norm}")
+    check_ranges(args, may_be_0="max_train_steps")
     if args.max_train_steps and args.num_train_epochs:
         raise ValueError("give --max_train_steps or --num_train_epochs, not both")
     if args.max_train_steps == 0 and not (args.model_name_or_path and args.validation_file):

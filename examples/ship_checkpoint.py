@@ -5,6 +5,7 @@ Puts a trained model into the package, as `checkpoint_path(NAME)` will find it (
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from transformers import AutoModel, AutoTokenizer
@@ -34,4 +35,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        sys.exit(f"ship_checkpoint.py: error: {error}")

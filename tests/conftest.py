@@ -1,4 +1,6 @@
+import importlib.util
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -32,6 +34,24 @@ def tokenizer(tiny_cf):
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(tiny_cf)
+
+
+@pytest.fixture
+def load_script(monkeypatch):
+    """A script of examples/ as a module, with its arguments; what an earlier one told accelerate is forgotten."""
+    from accelerate.state import AcceleratorState
+
+    def load(name: str, *arguments: object):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        path = Path(__file__).parents[1] / "examples" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        script = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(script)
+        monkeypatch.setattr(sys, "argv", [path.name, *map(str, arguments)])
+        return script
+
+    yield load
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def trimmed(sequences) -> list[list[int]]:

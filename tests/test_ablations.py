@@ -187,6 +187,15 @@ def test_one_process_works_in_a_folder(tmp_path, monkeypatch):
         pass
 
 
+def test_a_finished_job_is_finished_whatever_a_kill_left(tmp_path):
+    workspace = ablations("jobs").Workspace(tmp_path)
+    job = ablations("plan").Job("finetune", "run_finetune.py", {}, trained=True, digest="0")
+    (tmp_path / job.folder / "step_3").mkdir(parents=True)
+    assert workspace.started(job)
+    (tmp_path / job.folder / "done.json").write_text('{"steps": 3}')
+    assert workspace.done(job) == {"steps": 3} and not workspace.started(job)
+
+
 def test_overrides_and_shares_become_arguments(tmp_path):
     definition = changed(small={"stages": ["finetune"], "config_overrides": {"encoder_config": {"num_layers": 1}}})
     config = tmp_path / "tiny.yaml"
@@ -299,7 +308,7 @@ def spy(function, calls: list[dict]):
     ("change", "message"),
     [
         ({"sampler": "ddim"}, "unknown 'sampler': allowed are language, variables, "),
-        ({"language": "cobol"}, "language must be one of cf, bash, python, got 'cobol'"),
+        ({"language": "cobol"}, "language must be one of bash, cf, python, got 'cobol'"),
         ({"seeds": [0, 0]}, "seeds must be a list of different whole numbers"),
         (
             {"model": {**DEFINITION["model"], "tokenizer_name": "${tokeniser}"}},
@@ -319,6 +328,11 @@ def spy(function, calls: list[dict]):
         ({"runs": {"a": {}}}, "give either `stages` or `checkpoint`"),
         ({"runs": {"a": {"checkpoint": "b"}, "c": {"stages": ["pretrain"]}}}, "trained runs are c"),
         ({"runs": {"a": {"stages": ["pretrain"], "config_overrides": {"depth": 1}}}}, "unknown 'depth': allowed are"),
+        ({"calibration": {"rounds": 1, "steps": 6, "window": 5}}, "its steps must fill 2 windows after the warm-up"),
+        (
+            {"runs": {"a": {"stages": ["pretrain"], "evaluation": {"data": ["${pairs}", "${pairs}"]}}}},
+            "run 'a': evaluation: data must be one file",
+        ),
     ],
 )
 def test_a_wrong_definition_is_named_with_what_is_allowed(tmp_path, change, message):

@@ -1,5 +1,6 @@
 """GENIE and Diffusion-LM as presets of our classes, and the draws of a training step row by row."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from codefusion_hf import CodeFusionConfig, CodeFusionForConditionalGeneration
+from codefusion_hf.training import add_arguments, build_model, load_preset
 
 
 CONFIGS = Path(__file__).parents[1] / "examples" / "configs"
@@ -26,7 +28,7 @@ SMALL = {
 
 
 def small(preset: str, **overrides) -> CodeFusionForConditionalGeneration:
-    values = json.loads((CONFIGS / f"{preset}.json").read_text())
+    values = load_preset(preset, CONFIGS).to_dict()
     torch.manual_seed(0)
     return CodeFusionForConditionalGeneration(CodeFusionConfig(**{**values, **SMALL, **overrides}))
 
@@ -47,7 +49,7 @@ def generators(rows: int = 4) -> list[torch.Generator]:
 def test_the_presets_have_the_sizes_of_their_papers_parts():
     sizes = {}
     for name in ("genie", "diffusion-lm"):
-        config = CodeFusionConfig(**json.loads((CONFIGS / f"{name}.json").read_text()))
+        config = load_preset(name, CONFIGS)
         assert (config.num_diffusion_steps, config.embedding_dim, config.max_target_length) == (1200, 256, 128)  # B.3
         with torch.device("meta"):
             sizes[name] = sum(p.numel() for p in CodeFusionForConditionalGeneration(config).parameters())
@@ -65,6 +67,26 @@ def test_every_parameter_learns_from_their_loss(preset):
     total = out.denoising_loss + out.embedding_nll_loss + out.prior_loss
     torch.testing.assert_close(out.loss, total)
     assert model.generation_config.decode_with == "nearest"
+
+
+@pytest.mark.parametrize("preset", ["genie", "diffusion-lm"])
+def test_they_round_at_every_step_unless_told_otherwise(preset, tiny_cf, tmp_path):
+    """As their papers do; whoever trains or loads one need not know."""
+    values = {**json.loads((CONFIGS / f"{preset}.json").read_text()), **SMALL, "language": "cf"}
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    def build(values):
+        (tmp_path / "small.json").write_text(json.dumps(values))
+        options = ["--config_name", tmp_path / "small.json", "--tokenizer_name", tiny_cf, "--train_file", "none"]
+        return build_model(parser.parse_args(list(map(str, [*options, "--output_dir", "none"]))), CONFIGS)[0]
+
+    build(values).save_pretrained(tmp_path / "saved")
+    loaded = CodeFusionForConditionalGeneration.from_pretrained(tmp_path / "saved")
+    assert (loaded.generation_config.clamping, loaded.generation_config.decode_with) == (True, "nearest")
+    assert not hasattr(loaded.config, "generation_config")
+    with pytest.raises(ValueError, match="unknown settings of generation: clamp"):
+        build({**values, "generation_config": {"clamp": True}})
 
 
 def test_x_start_is_noised_but_not_at_the_last_step():

@@ -1,17 +1,14 @@
 """The autoregressive and retrieval baselines: what they are trained on, exact resume, predictions, results."""
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -28,9 +25,10 @@ from transformers import (
 
 from codefusion_hf import cli
 from codefusion_hf.baselines import seq2seq
-from codefusion_hf.baselines.results import write_predictions, write_results
+from codefusion_hf.baselines.results import write_results
 from codefusion_hf.baselines.retrieval import ExampleRetriever
 from codefusion_hf.data.benchmarks import read_benchmark
+from codefusion_hf.evaluation import write_predictions
 from codefusion_hf.training import load_preset
 
 
@@ -43,30 +41,9 @@ STEPS = ("--per_device_train_batch_size", 8, "--logging_steps", 1, "--num_warmup
 
 
 @pytest.fixture
-def load_script(monkeypatch):
-    """A script as a module, with its arguments; what an earlier one told accelerate is forgotten."""
-
-    def load_script(name: str, *arguments: object) -> ModuleType:
-        AcceleratorState._reset_state(reset_partial_state=True)
-        spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
-        script = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(script)
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        return script
-
-    yield load_script
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture
 def run(load_script):
     """Runs a script's `main` in this process."""
     return lambda *arguments: load_script(*arguments).main()
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return AutoTokenizer.from_pretrained(TINY)
 
 
 @pytest.fixture
@@ -419,7 +396,7 @@ def test_predictions_go_on_where_they_stopped(tmp_path):
     assert path.read_bytes() == whole and calls == [row["id"] for row in rows[2:]]
     with pytest.raises(ValueError, match="was made with other weights"):
         write_predictions(rows, path, {"weights": "b"}, generate)
-    with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+    with pytest.raises(ValueError, match="batch_size must be >= 1"):
         write_predictions(rows, path, {"weights": "a"}, generate, batch_size=0)
     with pytest.raises(ValueError, match="need different names"):
         write_results(tmp_path, [PAIRS, PAIRS], "cf", {}, generate, model="x")

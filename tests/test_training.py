@@ -129,6 +129,23 @@ def test_a_used_output_folder_is_refused(tmp_path, here):
     assert "holds checkpoints of another run" in message
 
 
+def test_going_back_to_an_earlier_checkpoint_drops_the_later_ones(tmp_path, here):
+    """Else `latest` would mean a course of the run that was given up, and a limit of 1 would remove the new one."""
+    options = (*SHORT, "--output_dir", tmp_path / "out", "--max_train_steps", 4, "--checkpointing_steps", 1)
+    here("run_finetune.py", *options, "--checkpoints_total_limit", 3)
+    assert {path.name for path in (tmp_path / "out").glob("step_*")} == {"step_2", "step_3", "step_4"}
+    whole = log(tmp_path / "out")
+    again = ("--checkpoints_total_limit", 1, "--stop_after_steps", 3, "--resume_from_checkpoint")
+    here("run_finetune.py", *options, *again, tmp_path / "out" / "step_2")
+    assert [path.name for path in (tmp_path / "out").glob("step_*")] == ["step_3"]
+    here("run_finetune.py", *options, "--resume_from_checkpoint", "latest")
+    assert [line["loss"] for line in log(tmp_path / "out")] == [line["loss"] for line in whole]
+    (tmp_path / "other" / "step_7").mkdir(parents=True)
+    elsewhere = (*options, "--output_dir", tmp_path / "other")
+    message = here("run_finetune.py", *elsewhere, *again, tmp_path / "out" / "step_4", fails=True)
+    assert "holds checkpoints of another run than" in message and (tmp_path / "other" / "step_7").is_dir()
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, str(ROOT / "examples" / "run_finetune.py"), "--model_name_or_path", str(TINY)]
     command += ["--train_file", str(PAIRS), "--output_dir", str(tmp_path), "--max_train_steps", "100000"]
@@ -171,6 +188,12 @@ FROM_TINY = ["--model_name_or_path", TINY]
         ([*FROM_TINY, "--push_to_hub"], "--push_to_hub needs --hub_model_id ORGANISATION/NAME"),
         ([*FROM_TINY, "--lora_rank", "0"], "--lora_rank must be at least 1"),
         ([*FROM_TINY, "--torch_compile", "fast"], "--torch_compile must be one of"),
+        ([*FROM_TINY, "--language", "cobol"], "choose from"),
+        ([*FROM_TINY, "--max_train_samples", "-1"], "--max_train_samples must be at least 1, got -1"),
+        ([*FROM_TINY, "--max_grad_norm", "0"], "--max_grad_norm must be positive, got 0.0"),
+        ([*FROM_TINY, "--num_warmup_steps", "-1"], "--num_warmup_steps must be at least 0, got -1"),
+        ([*FROM_TINY, "--cond_dropout", "10"], "--cond_dropout must be from 0 to 1, got 10.0"),
+        ([*FROM_TINY, "--streaming", "--max_train_steps", "5", "--measure_speed"], "does not go with --streaming"),
     ],
 )
 def test_wrong_arguments_give_one_line(arguments, message, tmp_path, here):

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import json
+import math
 import os
 import re
 import select
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import safe_open
@@ -83,7 +85,7 @@ class Workspace:
 
     def started(self, job) -> bool:
         """Whether an unfinished job has something to go on from."""
-        return any((self.out / job.folder).glob("step_*"))
+        return not self.done(job) and any((self.out / job.folder).glob("step_*"))
 
     def run(self, job, resolve: Callable, resumable: bool = True) -> dict:
         """
@@ -114,9 +116,9 @@ class Workspace:
         if job.trained:
             record |= training_cost(folder)
             record["parameters"] = count_parameters(folder)
-            for path in folder.glob("step_*"):  # only for resuming, and large
-                shutil.rmtree(path)
         write_json(folder / "done.json", record)
+        for path in folder.glob("step_*"):  # only for resuming, and large; a kill before this costs space, not work
+            shutil.rmtree(path)
         return record
 
     def _watch(self, command: list[str], log: Path) -> int:
@@ -155,7 +157,8 @@ class Workspace:
                             noticed = time.monotonic()
                             print(" ", last.decode(errors="replace").strip(), file=sys.stderr, flush=True)
                 except KeyboardInterrupt:  # the first asks for a checkpoint, a second one stops at once
-                    os.killpg(process.pid, signal.SIGKILL if interrupted else signal.SIGINT)
+                    with suppress(ProcessLookupError):  # it has just ended by itself
+                        os.killpg(process.pid, signal.SIGKILL if interrupted else signal.SIGINT)
                     interrupted = True
         status = process.wait()
         if interrupted:
@@ -225,10 +228,7 @@ def count_parameters(folder: Path) -> int:
     for path in folder.glob("*.safetensors"):
         with safe_open(path, "pt") as weights:
             for name in weights.keys():
-                size = 1
-                for length in weights.get_slice(name).get_shape():
-                    size *= length
-                total += size
+                total += math.prod(weights.get_slice(name).get_shape())
     return total
 
 

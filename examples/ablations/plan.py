@@ -10,9 +10,10 @@ from pathlib import Path
 import yaml
 
 from codefusion_hf.data.leakage import sha256
+from codefusion_hf.languages import LANGUAGES
 
 from .jobs import read_json, write_json
-from .report import MAIN_SCORE, find_paper_score
+from .report import find_paper_score
 
 
 EXAMPLES = Path(__file__).parents[1]
@@ -227,6 +228,7 @@ class Plan:
         from codefusion_hf.configuration_codefusion import CodeFusionConfig  # imports transformers
 
         config = read_json(preset)
+        config.pop("generation_config", None)  # how a run is sampled, its `evaluation` says
         check_keys(
             run.settings["config_overrides"],
             CodeFusionConfig().to_dict(),
@@ -307,12 +309,16 @@ def check_file(file, path: Path) -> None:
     check_keys(file, KEYS["file"], path)
     if missing := [key for key in ("language", "stages", "seeds", "runs") if not file.get(key)]:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
-    if file["language"] not in MAIN_SCORE:
-        raise ValueError(f"{path}: language must be one of {', '.join(MAIN_SCORE)}, got {file['language']!r}")
+    if file["language"] not in LANGUAGES:
+        raise ValueError(f"{path}: language must be one of {', '.join(LANGUAGES)}, got {file['language']!r}")
     seeds = file["seeds"]
     if not isinstance(seeds, list) or len(set(seeds)) < len(seeds) or not all(type(seed) is int for seed in seeds):
         raise ValueError(f"{path}: seeds must be a list of different whole numbers, got {seeds!r}")
-    check_keys(file.get("calibration") or {}, KEYS["calibration"], f"{path}: calibration")
+    calibration = {**CALIBRATION, **(file.get("calibration") or {})}
+    check_keys(calibration, KEYS["calibration"], f"{path}: calibration")
+    timed = (calibration["warmup_steps"] + calibration["steps"]) // calibration["window"]
+    if calibration["rounds"] * (timed - calibration["warmup_steps"] // calibration["window"]) < 2:
+        raise ValueError(f"{path}: calibration: its steps must fill 2 windows after the warm-up, got {calibration}")
     for part in ("prepare", "stages", "runs"):
         for name, settings in (file.get(part) or {}).items():
             where = f"{path}: {part}: {name}"
@@ -321,6 +327,10 @@ def check_file(file, path: Path) -> None:
             check_keys(settings, KEYS[part], where)
             if part != "runs" and not (EXAMPLES / str(settings.get("script"))).is_file():
                 raise ValueError(f"{where}: script must be a file in examples/, got {settings.get('script')!r}")
+    for where, part in [(path, file), *((f"{path}: run {name!r}", run) for name, run in file["runs"].items())]:
+        data = ((part or {}).get("evaluation") or {}).get("data")
+        if data is not None and not isinstance(data, str) and len(data) != 1:
+            raise ValueError(f"{where}: evaluation: data must be one file, got {data}")
 
 
 def check_keys(given, allowed, where) -> None:

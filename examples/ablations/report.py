@@ -4,9 +4,10 @@ import json
 import statistics
 from pathlib import Path
 
+from codefusion_hf.scoring import MAIN_SCORE
+
 
 PAPER = json.loads((Path(__file__).parents[1] / "paper_results.json").read_text(encoding="utf-8"))
-MAIN_SCORE = {"cf": "cf_exec_match", "bash": "bash_template_match", "python": "code_bertscore"}
 NAMES = {
     "cf_exec_match": "execution match",
     "bash_template_match": "template match",

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,7 @@ def generate_candidates(
         scores = output.sequences_scores.tolist()
         for row, i in enumerate(batch):
             group = slice(row * drawn, (row + 1) * drawn)
-            ranked = _rank(texts[group], scores[group], examples[i], model.config.language)
+            ranked = rank_candidates(texts[group], scores[group], examples[i], model.config.language)
             candidates[i] = ranked[:num_return_sequences]
     return [candidates[i] for i in range(len(examples))]
 
@@ -249,7 +250,6 @@ def predict_rows(
         ValueError: If a row or a setting is unusable, or the output belongs to another run.
         OSError: If a file cannot be read or written.
     """
-    output = Path(output)
     settings = given(settings)
     record = {
         "weights": weights_digest(model),
@@ -258,9 +258,46 @@ def predict_rows(
         "seed": seed,
         **settings,
     }
-    rank, num_processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+
+    def generate(batch: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        return generate_candidates(model, tokenizer, batch, num_return_sequences, seed, batch_size, **settings)
+
+    return write_predictions(rows, output, record, generate, batch_size, accelerator)
+
+
+def write_predictions(
+    rows: list[dict[str, Any]],
+    output: str | Path,
+    settings: dict[str, Any],
+    generate: Callable[[list[dict[str, Any]]], list[list[dict[str, Any]]]],
+    batch_size: int = 16,
+    state: accelerate.Accelerator | accelerate.PartialState | None = None,
+) -> int:
+    """
+    Saves what anything that answers rows answers, batch by batch, and goes on where an interrupted run stopped.
+    Several processes share the batches; the first one writes.
+
+    Args:
+        rows (`list[dict]`): Each with `id`, `nl` and, optionally, `table`.
+        output (`str` or `Path`): JSON lines `{"id", "nl", "candidates"}` to write, or to go on with.
+        settings (`dict`): What decides the predictions, weights included: an output made with others is refused.
+        generate (`Callable`): Ranked candidates `{"code", "score", "valid"}` for each row of a batch.
+        batch_size (`int`, defaults to 16): Rows per batch and process.
+        state (`accelerate.Accelerator` or `PartialState`, *optional*): Of the processes that all call this function;
+            one process by default.
+
+    Returns:
+        `int`: The number of rows that this call predicted, in all processes together.
+
+    Raises:
+        ValueError: If the output belongs to another run, or the batch size is out of range.
+        OSError: If the output cannot be read or written.
+    """
+    _check_count("batch_size", batch_size)
+    output = Path(output)
+    rank, num_processes = (state.process_index, state.num_processes) if state else (0, 1)
     # Only the first process touches the files.
-    [done] = _from_first_process([_resume(output, record, rows) if rank == 0 else None], num_processes)
+    done = _from_all_processes([_resume(output, settings, rows) if rank == 0 else None], num_processes)[0]
 
     # The delay keeps the bar away until the first batch is done: a wrong setting ends in one line of error, no bar.
     progress = tqdm(
@@ -270,12 +307,9 @@ def predict_rows(
         for start in range(done, len(rows), batch_size * num_processes):
             first = start + batch_size * rank
             batch = rows[first : first + batch_size]
-            candidates = generate_candidates(
-                model, tokenizer, batch, num_return_sequences, seed, batch_size, **settings
-            )
             lines = [
-                json.dumps({"id": row["id"], "nl": row["nl"], "candidates": ranked}, ensure_ascii=False) + "\n"
-                for row, ranked in zip(batch, candidates)
+                json.dumps({"id": row["id"], "nl": row["nl"], "candidates": candidates}, ensure_ascii=False) + "\n"
+                for row, candidates in zip(batch, generate(batch) if batch else [])
             ]
             lines = _from_all_processes(lines, num_processes)
             file.write("".join(lines))
@@ -285,7 +319,9 @@ def predict_rows(
 
 
 def weights_digest(model: PreTrainedModel) -> str:
-    """Identifies the files that `model` was loaded from, those that decide what it generates."""
+    """Identifies the files that `model` was loaded from; a model that is not from a folder is a `ValueError`."""
+    if not os.path.isdir(model.name_or_path):
+        raise ValueError(f"the model was loaded from no folder, but {model.name_or_path!r}: save it first")
     return folder_digest(model.name_or_path)
 
 
@@ -356,7 +392,9 @@ def _prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example:
     return prompt
 
 
-def _rank(texts: list[str], scores: list[float], example: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
+def rank_candidates(
+    texts: list[str], scores: list[float], example: dict[str, Any], name: str | None
+) -> list[dict[str, Any]]:
     """Turns one prompt's decoded samples, best first, into distinct candidates: ungrounded, then invalid ones last."""
     language = get_language(name) if name else None
     is_grounded = getattr(language, "is_grounded", lambda code, nl, table: True)
@@ -403,16 +441,8 @@ def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) 
         done = len(ids)
         if not content.endswith(b"\n"):  # a run that was killed may have left half a line
             os.truncate(output, content.rfind(b"\n") + 1)
-    _write_atomically(record_path, json.dumps(record))
+    write_atomically(record_path, json.dumps(record))
     return done
-
-
-def _from_first_process(values: list[Any], num_processes: int) -> list[Any]:
-    if num_processes > 1:
-        from accelerate.utils import broadcast_object_list
-
-        broadcast_object_list(values)
-    return values
 
 
 def _from_all_processes(values: list[Any], num_processes: int) -> list[Any]:
@@ -429,7 +459,8 @@ def _row_digest(row: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([row["id"], row["nl"], row.get("table")]).encode()).hexdigest()[:16]
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file at once or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

@@ -11,6 +11,7 @@ import inspect
 import json
 import platform
 import re
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -26,6 +27,8 @@ from .metrics.ranking import top_k
 
 
 K = (1, 3, 5)
+# What a language is judged by first; as in the paper, for Python with an encoder. Without one there is `chrf`.
+MAIN_SCORE = {"bash": "bash_template_match", "cf": "cf_exec_match", "python": "code_bertscore"}
 # The packages that decide what a score is.
 PACKAGES = ("evaluate", "rapidfuzz", "tree-sitter", "tree-sitter-bash", "tree-sitter-python")
 MAX_NAMED = 5  # ids in an error message
@@ -72,33 +75,35 @@ def score_files(
         "predictions": {"file": Path(predictions).name, "sha256": sha256(predictions)},
         "references": {"file": Path(references).name, "sha256": sha256(references)},
     }
-    result |= full_and_clean(candidates, rows, language, train_files, encoder, num_layers)
+    result |= score_runs([candidates], rows, language, train_files, encoder, num_layers)[0]
     return {**result, "versions": versions()}
 
 
-def full_and_clean(
-    candidates: list[list[str]],
+def score_runs(
+    runs: list[list[list[str]]],
     rows: list[dict[str, Any]],
     language: str,
     train_files: Sequence[str | Path] = (),
     encoder: str | None = None,
     num_layers: int | None = None,
-) -> dict[str, Any]:
-    """`{"scores"}` and, with training files, `"clean"`: see [`score_files`], whose arguments it takes."""
-    result: dict[str, Any] = {"scores": score(candidates, rows, language, encoder, num_layers)}
+) -> list[dict[str, Any]]:
+    """
+    For the candidates of each run `{"scores"}` and, with training files, `"clean"`: see [`score_files`], whose
+    arguments it takes.
+    """
+    results: list[dict[str, Any]] = [{"scores": score(run, rows, language, encoder, num_layers)} for run in runs]
     if train_files:
-        leaked = find_leaked(rows, train_files, language)
-        kept = [index for index, flag in enumerate(leaked) if not flag]
+        kept = [index for index, leaked in enumerate(find_leaked(rows, train_files, language)) if not leaked]
         pooled = pool_golds(rows)  # a task keeps the golds of the leaked rows that ask the same
-        result["clean"] = {
+        facts = {
             "tasks": len(kept),
             "definition": f"without the tasks for which {LEAKED}",
             "train": [{"file": Path(path).name, "sha256": sha256(path)} for path in train_files],
-            "scores": score([candidates[i] for i in kept], [pooled[i] for i in kept], language, encoder, num_layers)
-            if kept
-            else None,
         }
-    return result
+        for run, result in zip(runs, results):
+            clean = [run[i] for i in kept], [pooled[i] for i in kept], language, encoder, num_layers
+            result["clean"] = {**facts, "scores": score(*clean) if kept else None}
+    return results
 
 
 def score(
@@ -149,6 +154,41 @@ def score(
     if language == "cf":
         scores["wrong_literals"] = wrong_literals(candidates, rows, language)
     return scores
+
+
+def results_of_runs(
+    references: str | Path,
+    rows: list[dict[str, Any]],
+    runs: list[dict[str, Any]],
+    same_first_candidate: dict[str, float],
+) -> dict[str, Any]:
+    """
+    What `results.json` says about a file that was predicted in several runs.
+
+    Args:
+        references (`str` or `Path`): The file.
+        rows (`list[dict]`): Of it.
+        runs (`list[dict]`): Each with `seed`, `seconds_per_row` and what [`score_runs`] gives.
+        same_first_candidate (`dict`): By variant of the utterances, the share of rows whose first candidate stays.
+
+    Returns:
+        `dict`: `file`, `sha256`, `rows`, `mean` and `sd` of the figures (over the runs, all of them: of a single run
+        0), `same_first_candidate`, `runs`, and, if there are clean scores, `clean` with its own `mean` and `sd`
+        (`None` if every task is leaked).
+    """
+    entry = {
+        "file": Path(references).name,
+        "sha256": sha256(references),
+        "rows": len(rows),
+        **_mean_and_sd([run["scores"] for run in runs]),
+        "same_first_candidate": same_first_candidate,
+        "runs": runs,
+    }
+    if "clean" in runs[0]:
+        clean = [run["clean"]["scores"] for run in runs]
+        facts = {key: runs[0]["clean"][key] for key in ("tasks", "definition", "train")}
+        entry["clean"] = {**facts, **(_mean_and_sd(clean) if facts["tasks"] else {"mean": None, "sd": None})}
+    return entry
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
@@ -299,6 +339,21 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             pass
     return found
+
+
+def _mean_and_sd(runs: list[dict[str, dict[str, Any]]]) -> dict[str, dict]:
+    """`{"mean", "sd"}` of the figures of all runs; text and lists are left out."""
+    figures = {
+        metric: [name for name in values if all(isinstance(run[metric][name], (int, float)) for run in runs)]
+        for metric, values in runs[0].items()
+    }
+    return {
+        key: {
+            metric: {name: round(function([run[metric][name] for run in runs]), 6) for name in names}
+            for metric, names in figures.items()
+        }
+        for key, function in {"mean": statistics.mean, "sd": statistics.pstdev}.items()
+    }
 
 
 def _metric(name: str) -> Callable[..., dict[str, Any]]:

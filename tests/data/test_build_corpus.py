@@ -513,8 +513,9 @@ def test_wrong_folders(build, tmp_path):
     with pytest.raises(ValueError, match="none is no folder"):
         build(*options, "--files", tmp_path / "none")
     (tmp_path / "empty" / "a.py").write_text("answer = 42\n")
-    with pytest.raises(ValueError, match="mine.work is not a folder of this script"):
-        build(*options, "--files", tmp_path / "empty")
+    for more in ((), ("--overwrite",)):
+        with pytest.raises(ValueError, match="mine.work is not a folder of this script"):
+            build(*options, "--files", tmp_path / "empty", *more)
     assert (tmp_path / "mine.work" / "thesis.tex").exists()
 
 

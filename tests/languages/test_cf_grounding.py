@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from codefusion_hf.data.benchmarks import read_pairs
-from codefusion_hf.evaluation import _rank
+from codefusion_hf.evaluation import rank_candidates
 from codefusion_hf.languages.cf import is_grounded
 
 
@@ -61,7 +61,7 @@ def test_gold_rules_are_grounded():
 
 def test_ranking_puts_ungrounded_behind_grounded_and_invalid_last():
     texts = ["GreaterThan(c[1], 90", "GreaterThan(c[1], 900001)", "GreaterThan(c[1], 90)", "GreaterThan(c[4], 90)"]
-    ranked = _rank(texts, [-0.1, -0.2, -0.3, -0.4], {"nl": "grade above 90", "table": TABLE}, "cf")
+    ranked = rank_candidates(texts, [-0.1, -0.2, -0.3, -0.4], {"nl": "grade above 90", "table": TABLE}, "cf")
     codes = [candidate["code"] for candidate in ranked]
     assert codes == [texts[2], texts[1], texts[3], texts[0]]
     assert [candidate["valid"] for candidate in ranked] == [True, True, True, False]

@@ -42,6 +42,7 @@ from transformers import (
 from .. import evaluation
 from ..configuration_codefusion import CodeFusionConfig
 from ..data.batching import LengthBatchSampler
+from ..data.benchmarks import table_of
 from ..data.prompts import source_text
 from ..modeling_codefusion import CodeFusionForConditionalGeneration
 from ..training import (
@@ -54,7 +55,7 @@ from ..training import (
     save_checkpoint,
     save_model,
 )
-from ..training.checkpointing import StopOnInterrupt, find_checkpoint, load_progress
+from ..training.checkpointing import StopOnInterrupt, drop_later, find_checkpoint, load_progress
 
 
 NUM_TRAIN_EPOCHS = 100  # paper, appendix B.1
@@ -201,7 +202,7 @@ class PairDataset(Dataset):
     sequence and learns the program alone.
 
     Args:
-        rows (`Sequence[dict]`): `nl`, `code`, optionally `table`.
+        rows (`Sequence[dict]`): `nl`, `code`, optionally `table` or its released form `data`.
         tokenizer: Of the model.
         causal (`bool`): Whether the model is a decoder alone.
         max_source_length, max_target_length (`int`): Rows with more tokens are left out and counted in `num_too_long`.
@@ -232,7 +233,7 @@ class PairDataset(Dataset):
 
 
 def _encode_sources(tokenizer, rows: Sequence[dict], causal: bool) -> list[list[int]]:
-    texts = [source_text(row["nl"], row.get("table")) + SEPARATOR * causal for row in rows]
+    texts = [source_text(row["nl"], table_of(row)) + SEPARATOR * causal for row in rows]
     return tokenizer(texts, add_special_tokens=not causal, verbose=False)["input_ids"]
 
 
@@ -300,6 +301,7 @@ def train(
         progress = load_progress(checkpoint, accelerator.num_processes, accelerator.process_index, sampler.num_updates)
     if main:
         output.mkdir(parents=True, exist_ok=True)
+        drop_later(output, progress.step)
         settings = {
             "max_train_steps": total,
             "num_warmup_steps": warmup,
@@ -341,7 +343,7 @@ def train(
                 step, complete = progress.step, progress.step == total
                 if step % args.logging_steps == 0 or complete:
                     losses = _sum_up(progress, losses)
-                    mean = _reduce(accelerator, progress.sums["loss"] / progress.count) / accelerator.num_processes
+                    mean = _reduce(accelerator, progress.sums["loss"]) / _reduce(accelerator, progress.count)
                     if not math.isfinite(mean):
                         raise RuntimeError(f"the loss is {mean} at step {step}: lower --learning_rate")
                     record = {
@@ -389,7 +391,7 @@ def _reduce(accelerator: Accelerator, value: float) -> float:
     # The sum over all processes.
     if accelerator.num_processes == 1:
         return value
-    return accelerator.reduce(torch.tensor([value], device=accelerator.device)).item()
+    return accelerator.reduce(torch.tensor([float(value)], device=accelerator.device)).item()
 
 
 @torch.inference_mode()
@@ -449,7 +451,7 @@ def generate_candidates(
     candidates = []
     for i, row in enumerate(rows):
         group = slice(i * num_return_sequences, (i + 1) * num_return_sequences)
-        ranked = evaluation._rank(texts[group], scores[group], row, language)
+        ranked = evaluation.rank_candidates(texts[group], scores[group], row, language)
         candidates.append(ranked if valid_first else sorted(ranked, key=lambda candidate: -candidate["score"]))
     return candidates
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import languages
 from ..languages import Span, get_language
+from .benchmarks import table_of
 from .corruption import token_spans
 from .prompts import source_text
 
@@ -48,10 +49,13 @@ def encode_programs(codes: Sequence[str], tokenizer, spans: Callable[[str], list
 
 
 def encode_pairs(rows: Sequence[dict], tokenizer) -> Columns:
-    """(utterance, program) pairs, with `nl`, `code` and optionally `table`, as `source` and `target` tokens."""
+    """
+    (utterance, program) pairs as `source` and `target` tokens: rows with `nl`, `code` and optionally `table`, or its
+    released form `data`.
+    """
     if not rows:
         return {"source": [], "target": []}
-    sources = [source_text(row["nl"], row.get("table")) for row in rows]
+    sources = [source_text(row["nl"], table_of(row)) for row in rows]
     return {
         "source": tokenizer(sources, return_attention_mask=False)["input_ids"],
         "target": tokenizer([row["code"] for row in rows], return_attention_mask=False)["input_ids"],

@@ -33,7 +33,7 @@ from .tasks import PretrainingTask, example_rng
 
 MAX_LANES = 64
 BLOCK = 256  # rows that are tokenised together
-_KEYS = ("nl", "code", "table")  # all that the shuffle buffer keeps of a row
+_KEYS = ("nl", "code", "table", "data")  # all that the shuffle buffer keeps of a row
 
 Source = tuple[str, Callable[[], Iterator[dict]]]
 
@@ -76,7 +76,8 @@ def expand_files(names: Sequence[str | Path]) -> list[Path]:
     files = []
     for name in map(str, names):
         found = [name] if Path(name).is_file() else sorted(glob.glob(name, recursive=True))
-        files += [Path(path) for path in found if Path(path).is_file()]
+        found = [Path(path) for path in found if Path(path).is_file()]
+        files += found
         if not found:
             raise FileNotFoundError(2, "No such file, and no pattern of files", name)
     return files

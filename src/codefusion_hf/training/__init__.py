@@ -1,6 +1,6 @@
 """What pre-training and fine-tuning share: options, model, moving average, checkpoints, the loop."""
 
-from .arguments import add_arguments
+from .arguments import add_arguments, check_ranges
 from .checkpointing import JsonLog, Progress, checkpoints, save_checkpoint
 from .devices import check_world_size, default_attention, default_precision, measure_peak
 from .ema import EMA, full_state_dict, full_tensor, scalars_to_vectors
@@ -25,6 +25,7 @@ __all__ = [
     "add_arguments",
     "add_lora",
     "build_model",
+    "check_ranges",
     "check_world_size",
     "checkpoints",
     "compare_rates",

@@ -4,6 +4,8 @@ import argparse
 
 import torch
 
+from ..languages import LANGUAGES
+
 
 REPORTERS = ("tensorboard", "wandb", "trackio", "none")
 
@@ -34,8 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data = parser.add_argument_group("data")
     data.add_argument("--train_file", required=True, nargs="+", help="JSON lines, or .gz of them.")
-    data.add_argument("--validation_file", help="JSON lines to sample from during training.")
-    data.add_argument("--language", help="cf, bash or python; by default the checkpoint's.")
+    data.add_argument(
+        "--validation_file", help="JSON lines to sample from during fine-tuning; pre-training leaves its golds out."
+    )
+    data.add_argument("--language", choices=LANGUAGES, help="By default the checkpoint's or the preset's.")
     data.add_argument(
         "--canvas_buckets", type=int, nargs="*", help="Shorter canvases for batches of short programs, in tokens."
     )
@@ -96,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(args: argparse.Namespace, can_validate: bool, has_length: bool) -> None:
     """
-    Finds what contradicts itself before anything is loaded or written.
+    Finds what contradicts itself before anything is trained or written.
 
     Args:
         can_validate (`bool`): Whether there is a validation to run.
@@ -105,15 +109,15 @@ def check_arguments(args: argparse.Namespace, can_validate: bool, has_length: bo
     Raises:
         ValueError: naming the option and what is allowed.
     """
-    positive = "checkpoints_total_limit checkpointing_steps early_stopping_patience eval_steps lora_rank logging_steps"
-    positive += " gradient_accumulation_steps max_train_steps num_train_epochs per_device_train_batch_size"
-    for name in (*positive.split(), "stop_after_steps"):
-        if (value := getattr(args, name)) is not None and value < 1:
-            raise ValueError(f"--{name} must be at least 1, got {value}")
+    check_ranges(args)
     if args.max_train_steps and args.num_train_epochs:
         raise ValueError("give --max_train_steps or --num_train_epochs, not both")
     if args.early_stopping_patience and not can_validate:
-        raise ValueError("--early_stopping_patience needs something to validate on: give --validation_file")
+        raise ValueError(
+            "--early_stopping_patience is for fine-tuning, with something to validate on: give --validation_file"
+        )
+    if args.measure_speed and not has_length:
+        raise ValueError("--measure_speed does not go with --streaming: it needs examples that stay")
     if not has_length and not args.max_train_steps:
         raise ValueError("streamed data have no length: give --max_train_steps")
     if args.torch_compile and args.torch_compile not in (backends := torch._dynamo.list_backends(exclude_tags=())):
@@ -122,3 +126,28 @@ def check_arguments(args: argparse.Namespace, can_validate: bool, has_length: bo
         raise ValueError("--push_to_hub needs --hub_model_id ORGANISATION/NAME")
     if "none" in args.report_to and len(args.report_to) > 1:
         raise ValueError("--report_to none excludes the other trackers")
+
+
+def check_ranges(args: argparse.Namespace, may_be_0: str | None = None) -> None:
+    """
+    Finds numbers out of range among the options that the training scripts, those of baselines included, may have.
+
+    Args:
+        may_be_0 (`str`, *optional*): An option for which that means something.
+
+    Raises:
+        ValueError: naming the option and what is allowed.
+    """
+    at_least_1 = (
+        "max_train_steps num_train_epochs stop_after_steps per_device_train_batch_size per_device_eval_batch_size "
+        "gradient_accumulation_steps max_train_samples max_eval_samples max_target_length lora_rank logging_steps "
+        "eval_steps checkpointing_steps checkpoints_total_limit early_stopping_patience"
+    )
+    for name in at_least_1.split():
+        least = 0 if name == may_be_0 else 1
+        if (value := getattr(args, name, None)) is not None and value < least:
+            raise ValueError(f"--{name} must be at least {least}, got {value}")
+    if args.num_warmup_steps is not None and args.num_warmup_steps < 0:
+        raise ValueError(f"--num_warmup_steps must be at least 0, got {args.num_warmup_steps}")
+    if args.max_grad_norm <= 0:  # 0 would turn every gradient into 0
+        raise ValueError(f"--max_grad_norm must be positive, got {args.max_grad_norm}")

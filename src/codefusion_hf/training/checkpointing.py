@@ -83,7 +83,7 @@ def find_checkpoint(output: Path, name: str | None) -> Path | None:
     The checkpoint that `--resume_from_checkpoint` names, if there is one.
 
     Raises:
-        ValueError: for anything but `"latest"` or a folder `step_N`; or without a name, where there are checkpoints.
+        ValueError: for anything but `"latest"` or a folder `step_N`; or where there are checkpoints of another run.
     """
     found = checkpoints(output)
     if not name:
@@ -96,9 +96,22 @@ def find_checkpoint(output: Path, name: str | None) -> Path | None:
     if name == "latest":
         return found[-1] if found else None
     path = Path(name)
+    if found and path.resolve().parent != output.resolve():
+        raise ValueError(f"{output} holds checkpoints of another run than {name}: choose another --output_dir")
     if not path.is_dir() or not path.name.startswith("step_") or not path.name[5:].isdigit():
         raise ValueError(f"--resume_from_checkpoint must be 'latest' or a folder step_N, got {name!r}")
     return path
+
+
+def drop_later(output: Path, step: int) -> None:
+    """
+    Removes the checkpoints after the one that a run goes on from, as [`JsonLog`] does with the lines: they are of
+    another course of the run, and `latest` would mean them.
+    """
+    for path in checkpoints(output):
+        if int(path.name[5:]) > step:
+            tqdm.write(f"removed {path}: the run goes on from step {step}", file=sys.stderr)
+            shutil.rmtree(path)
 
 
 def load_progress(path: Path, num_processes: int, process_index: int, updates_per_epoch: int | None) -> Progress:

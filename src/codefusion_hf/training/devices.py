@@ -68,16 +68,21 @@ def measure_peak(device: torch.device, dtype: torch.dtype, seconds: float = 0.3)
     """
     size = 1024 if device.type == "cpu" else 8192
     factor = torch.ones(size, size, device=device, dtype=dtype)
-    synchronize = getattr(getattr(torch, device.type, None), "synchronize", lambda: None)
     best, end = 0.0, time.perf_counter() + seconds
     for number in range(10_000):
-        synchronize()
+        synchronize(device)
         started = time.perf_counter()
         factor @ factor
-        synchronize()
+        synchronize(device)
         now = time.perf_counter()
         if number:  # the first product also sets up the library
             best = max(best, 2 * size**3 / (now - started))
             if now > end:
                 break
     return best
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has done what it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -23,7 +23,15 @@ from transformers import get_cosine_schedule_with_warmup
 from ..data.batching import Collator, IndexedDataset, LengthBatchSampler, LengthBatchStream
 from ..modeling_codefusion import CodeFusionForConditionalGeneration
 from .arguments import check_arguments
-from .checkpointing import JsonLog, Progress, StopOnInterrupt, find_checkpoint, load_progress, save_checkpoint
+from .checkpointing import (
+    JsonLog,
+    Progress,
+    StopOnInterrupt,
+    drop_later,
+    find_checkpoint,
+    load_progress,
+    save_checkpoint,
+)
 from .devices import check_world_size, default_precision, measure_peak
 from .ema import EMA, full_state_dict, full_tensor, scalars_to_vectors
 from .models import add_lora, save_model
@@ -57,7 +65,8 @@ def train(
             "target": list[int], "unconditional": bool, "noised": list[bool] | None}`. Or an `IterableDataset` of
             such examples with their number in the stream as `index`, this process's share of them, with
             `set_epoch(epoch)` and `skip(n)`.
-        validate (`Callable`, *optional*): Called with the averaged weights in place; returns scores to log.
+        validate (`Callable`, *optional*):
+            Called with the averaged weights in place; returns scores to log, `args.metric_for_best_model` among them.
 
     Raises:
         ValueError: for arguments that do not fit together, or an output folder that holds another run.
@@ -178,6 +187,7 @@ class _Run:
         }
         if self.main:
             self.output.mkdir(parents=True, exist_ok=True)
+            drop_later(self.output, progress.step)
             (self.output / "arguments.json").write_text(json.dumps(settings, indent=2) + "\n")
             self.log = JsonLog(self.output / "log.jsonl", progress.step)
         plain_types = (bool, float, int, str)
@@ -346,8 +356,6 @@ class _Run:
             (scores,) = broadcast_object_list([scores])
             self._log({"step": progress.step, **scores})
             if args.early_stopping_patience:
-                if args.metric_for_best_model not in scores:
-                    raise ValueError(f"--metric_for_best_model must be one of {', '.join(scores)}")
                 if progress.better(scores[args.metric_for_best_model]):
                     self._save(self.output / "best")
                 progress.stopped = progress.waited >= args.early_stopping_patience
@@ -376,7 +384,8 @@ class _Run:
             with self.ema.applied(self.plain):
                 save_model(self.plain, self.tokenizer, output, self.lora, self.main)
         self.accelerator.wait_for_everyone()
-        if self.main and args.push_to_hub:
+        is_over = self.progress.step >= self.max_steps or self.progress.stopped
+        if self.main and args.push_to_hub and is_over:  # what --stop_after_steps left is for resuming
             from ..hub import checkpoint_upload, push
 
             print(push(checkpoint_upload(output, args.hub_model_id)))

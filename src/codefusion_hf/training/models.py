@@ -12,6 +12,7 @@ from transformers import AutoModelForTextEncoding, AutoTokenizer
 
 from .. import available_checkpoints, checkpoint_path
 from ..configuration_codefusion import CodeFusionConfig
+from ..languages import LANGUAGES
 from ..modeling_codefusion import CodeFusionForConditionalGeneration
 from .devices import default_attention
 from .ema import full_state_dict
@@ -24,15 +25,21 @@ def load_preset(name: str, presets: Path) -> CodeFusionConfig:
     Raises:
         ValueError: if there is no such preset; the message lists the presets.
     """
+    return _read_preset(name, presets)[0]
+
+
+def _read_preset(name: str, presets: Path) -> tuple[CodeFusionConfig, dict]:
+    # And what the preset says about generation, which is no part of a model's config.
     path = Path(name) if name.endswith(".json") else presets / f"{name}.json"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in presets.glob("*.json")))
         raise ValueError(f"unknown preset {name!r}: presets are {names}; or give a JSON file")
     values = json.loads(path.read_text())
+    generation = values.pop("generation_config", {})
     known = set(CodeFusionConfig().to_dict())
     if unknown := set(values) - known:
         raise ValueError(f"{path} has unknown settings: {', '.join(sorted(unknown))}")
-    return CodeFusionConfig(**values)
+    return CodeFusionConfig(**values), generation
 
 
 def resolve_checkpoint(name_or_path: str) -> str:
@@ -52,9 +59,9 @@ def resolve_checkpoint(name_or_path: str) -> str:
 
 def build_model(args: argparse.Namespace, presets: Path):
     """
-    Model and tokenizer that the arguments ask for: a checkpoint, or a preset with fresh weights and, optionally, a
-    pre-trained encoder. Sets `args.language` to the checkpoint's if it is `None`, and `args.attn_implementation` to
-    what is fastest on the device.
+    Model and tokenizer that the arguments ask for: a checkpoint, or a preset with fresh weights, its way of generating
+    and, optionally, a pre-trained encoder. Sets `args.language` to the checkpoint's or the preset's if it is `None`,
+    and `args.attn_implementation` to what is fastest on the device.
 
     Raises:
         ValueError: if the arguments name neither, or the tokenizer does not fit, or the language is unknown.
@@ -72,10 +79,10 @@ def build_model(args: argparse.Namespace, presets: Path):
     if not args.tokenizer_name:
         raise ValueError("--config_name needs --tokenizer_name (examples/train_tokenizer.py makes one)")
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name)
-    config = load_preset(args.config_name, presets)
+    config, generation = _read_preset(args.config_name, presets)
     args.language = args.language or config.language
-    if not args.language:
-        raise ValueError("a new model needs --language (cf, bash or python)")
+    if args.language not in LANGUAGES:
+        raise ValueError(f"a new model needs --language, one of {', '.join(LANGUAGES)}")
     encoder = None
     if args.encoder_name_or_path:
         encoder = load_pretrained_encoder(args.encoder_name_or_path, tokenizer, args.num_encoder_layers)
@@ -87,6 +94,8 @@ def build_model(args: argparse.Namespace, presets: Path):
         setattr(config, name, getattr(tokenizer, name))
     set_attention(config, args.attn_implementation)
     model = CodeFusionForConditionalGeneration(config)
+    if unknown := model.generation_config.update(**generation):
+        raise ValueError(f"{args.config_name}: unknown settings of generation: {', '.join(sorted(unknown))}")
     if encoder is not None:
         # The pooler of a BERT is not part of our model.
         left_out = model.encoder.load_state_dict(encoder.state_dict(), strict=False)
@@ -104,8 +113,9 @@ def _from_checkpoint(args: argparse.Namespace):
     if len(tokenizer) > model.config.vocab_size:
         raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}")
     args.language = args.language or model.config.language
-    if not args.language:
-        raise ValueError(f"{args.model_name_or_path} does not say its language: give --language (cf, bash or python)")
+    if args.language not in LANGUAGES:
+        names = ", ".join(LANGUAGES)
+        raise ValueError(f"{args.model_name_or_path} does not say its language: give --language, one of {names}")
     model.config.language = args.language
     return model, tokenizer
 
@@ -132,28 +142,31 @@ def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None
         if hasattr(encoder.config, name):
             setattr(encoder.config, name, 0.0)  # few epochs over many pairs; and dropout is slow on CPU
     if own.get_vocab() != tokenizer.get_vocab():
-        old = encoder.get_input_embeddings().weight.data
-        special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens))
-        roles = {
-            tokenizer.pad_token_id: own.pad_token_id,
-            tokenizer.eos_token_id: own.sep_token_id or own.eos_token_id,
-        }
-        new = torch.nn.Embedding(len(tokenizer), old.shape[1], padding_idx=tokenizer.pad_token_id)
-        new.weight.data.normal_(std=float(old.std()))
-        for index in range(len(tokenizer)):
-            if index in roles:
-                pieces = [roles[index]]
-            elif index in special:
-                continue
-            else:
-                text = tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(index)]).strip()
-                pieces = own(text, add_special_tokens=False)["input_ids"] if text else []
-            if pieces and own.unk_token_id not in pieces:
-                new.weight.data[index] = old[pieces].mean(0)
-        encoder.set_input_embeddings(new)
+        encoder.set_input_embeddings(_averaged_embeddings(encoder.get_input_embeddings().weight.data, own, tokenizer))
         encoder.config.vocab_size = len(tokenizer)
         encoder.config.pad_token_id = tokenizer.pad_token_id
     return encoder
+
+
+def _averaged_embeddings(old: torch.Tensor, own, tokenizer) -> torch.nn.Embedding:
+    # A row for each token of `tokenizer`, from the rows `old` of the tokenizer `own`; what it does not know is random.
+    roles = {
+        tokenizer.pad_token_id: own.pad_token_id,
+        tokenizer.eos_token_id: own.sep_token_id or own.eos_token_id,
+    }
+    new = torch.nn.Embedding(len(tokenizer), old.shape[1], padding_idx=tokenizer.pad_token_id)
+    new.weight.data.normal_(std=float(old.std()))
+    for index in range(len(tokenizer)):
+        if index in roles:
+            pieces = [roles[index]]
+        elif index in tokenizer.all_special_ids:
+            continue
+        else:
+            text = tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(index)]).strip()
+            pieces = own(text, add_special_tokens=False)["input_ids"] if text else []
+        if pieces and own.unk_token_id not in pieces:
+            new.weight.data[index] = old[pieces].mean(0)
+    return new
 
 
 def add_lora(model: CodeFusionForConditionalGeneration, rank: int):
@@ -194,7 +207,7 @@ def save_model(model: CodeFusionForConditionalGeneration, tokenizer, folder: Pat
     `adapter/`. If the weights are sharded, all processes must call this.
 
     Args:
-        folder (`Path`): Created if it does not exist; it gets its name when it is complete.
+        folder (`Path`): Created if it does not exist.
         lora (`peft.PeftModel`, *optional*): What [`add_lora`] returned.
         main (`bool`): Whether this process writes.
     """

@@ -9,6 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..modeling_codefusion import CodeFusionForConditionalGeneration
+from .devices import synchronize
 from .models import set_attention
 
 
@@ -103,10 +104,10 @@ def _rates(model, batches: Sequence[dict], settings: dict[str, tuple[str, str]])
         steps[name] = _training_step(model, mixed_precision, attn_implementation)
     for number, batch in enumerate(batches):
         for name, step in steps.items():
-            _synchronize(model.device)
+            synchronize(model.device)
             started = time.perf_counter()
             step(number, batch)
-            _synchronize(model.device)
+            synchronize(model.device)
             seconds[name] += time.perf_counter() - started if number else 0.0
     examples = sum(len(batch["labels"]) for batch in batches[1:])
     return {name: round(examples / spent, 2) for name, spent in seconds.items()}
@@ -128,8 +129,3 @@ def _training_step(model, mixed_precision: str, attn_implementation: str) -> Cal
         optimizer.zero_grad(set_to_none=True)
 
     return step
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
