@@ -80,11 +80,13 @@ def test_the_script_knows_the_model(tiny_cf):
     assert (process.stderr, json.loads(process.stdout)["nl"]) == ("", UTTERANCE)
 
 
-@pytest.mark.parametrize("command", [[], ["generate"], ["predict"], ["score"], ["data", "leakage"], ["env"]])
+@pytest.mark.parametrize(
+    "command", ["", "generate", "predict", "score", "data leakage", "push", "push-metrics", "apply", "env"]
+)
 def test_help_shows_an_example(command):
-    process = spawn(*command, "--help")
+    process = spawn(*command.split(), "--help")
     assert process.returncode == 0
-    assert re.search(rf"example:\n  codefusion {' '.join(command)}", process.stdout)
+    assert re.search(rf"example:\n  codefusion {command}", process.stdout)
 
 
 def test_env_names_versions_and_machine():
@@ -224,6 +226,153 @@ def test_unusable_tables(capsys, tmp_path, tiny_cf, content, message):
     path = tmp_path / "table.csv"
     path.write_bytes(content)
     assert message in fails(capsys, "generate", "--model", tiny_cf, "--table", path, UTTERANCE)
+
+
+# --- generate from a draft or a template
+
+
+def generated(capsys, tiny_cf, *argv):
+    status, out, err = run(capsys, "generate", "--model", tiny_cf, "--json", *argv)
+    assert (status, err) == (0, "")
+    return json.loads(out)["candidates"]
+
+
+def test_a_draft_is_edited(capsys, tiny_cf):
+    argv = ["--draft", " top( 3 ", "--num-inference-steps", 4]
+    # What does not parse may be what is to be repaired; nothing is undone, so nothing is.
+    kept = generated(capsys, tiny_cf, *argv, "--strength", 0, UTTERANCE)
+    assert kept[0] == {"code": "top(3", "score": 0.0, "valid": False}
+    ignored = generated(capsys, tiny_cf, *argv, "--strength", 1, UTTERANCE)
+    assert ignored == generated(capsys, tiny_cf, "--num-inference-steps", 4, UTTERANCE)
+
+
+def test_holes_are_filled_whatever_their_size(capsys, tiny_cf):
+    candidates = generated(capsys, tiny_cf, "--fill", "GreaterThan(____)", UTTERANCE)
+    assert "GreaterThan(1129)" in [candidate["code"] for candidate in candidates]
+    assert all(candidate["code"].startswith("GreaterThan(") for candidate in candidates)
+    by_size = generated(capsys, tiny_cf, "--fill", "GreaterThan([?])", "--hole", "[?]", "--hole-tokens", 2, UTTERANCE)
+    codes = [candidate["code"] for candidate in by_size]
+    assert "GreaterThan(11)" in codes and "GreaterThan(1129)" not in codes, "two tokens"
+    assert generated(capsys, tiny_cf, "--fill", "GreaterThan(____)", "--hole-tokens", "1-8", UTTERANCE) == candidates
+
+
+def test_drafts_and_holes_can_be_watched(capsys, tiny_cf):
+    for start in (["--draft", "Top(3)"], ["--fill", "Top(____)", "--hole-tokens", 1]):
+        argv = ["generate", "--model", tiny_cf, "--num-inference-steps", 3, *start, UTTERANCE]
+        status, out, err = run(capsys, *argv, "--watch")
+        assert status == 0 and [int(n) for n in re.findall(r"^draft +(\d+)  ", err, flags=re.M)] == [1, 2, 3]
+        assert run(capsys, *argv)[1] == out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--draft", ""], "the draft is empty"),
+        (["--draft", "AND(" * 40], "the draft has 41 tokens, but a program at most 32"),
+        (["--draft", "Top(\0)"], "the draft holds the character U+0000"),
+        (["--draft", "Top(3)", "--fill", "Top(____)"], "argument --fill: not allowed with argument --draft"),
+        (["--draft", "Top(3)", "--strength", "1.5"], "--strength must be between 0 and 1, got 1.5"),
+        (["--draft", "Top(3)", "--strength", "nan"], "--strength must be between 0 and 1, got nan"),
+        (["--strength", "0.5"], "--strength needs --draft"),
+        (["--fill", "Top(__)"], "the template has no hole: put ____ where"),
+        (["--fill", "Top(____)", "--hole", ""], "the mark of a hole is empty"),
+        (["--fill", "AND(" * 40 + "____"], "the template has 42 tokens or more, but a program at most 32"),
+        (["--fill", "Top(____)", "--strength", "0.5"], "--strength needs --draft"),
+        (["--fill", "Top(____)", "--hole-tokens", "0"], "--hole-tokens must be a number of at least 1 or a range"),
+        (["--fill", "Top(____)", "--hole-tokens", "3-2"], "--hole-tokens must be"),
+        (["--fill", "____, ____", "--hole-tokens", "1-9"], "9 sizes for each of 2 holes are 81 templates"),
+        (["--fill", "Top(____)", "--set", "candidate_order=mbr"], "candidate_order needs holes of one size"),
+        (["--hole", "?"], "--hole needs --fill"),
+        (["--hole-tokens", "2"], "--hole-tokens needs --fill"),
+    ],
+)
+def test_unusable_drafts_and_templates(capsys, tiny_cf, options, message):
+    assert message in fails(capsys, "generate", "--model", tiny_cf, *options, UTTERANCE)
+
+
+# --- any parameter
+
+
+def test_set_reaches_the_model(capsys, tiny_cf, monkeypatch):
+    seen = []
+    generate_candidates = evaluation.generate_candidates
+
+    def spy(*args, **settings):
+        seen.append(settings)
+        return generate_candidates(*args, **settings)
+
+    monkeypatch.setattr(evaluation, "generate_candidates", spy)
+    chosen = {
+        "num-candidates=3": 3,
+        "guidance_scale=2": 2,
+        "candidate_order=mbr": "mbr",
+        "clamping=true": True,
+        "canvas_buckets=8, 16": [8, 16],
+        "max_length = 24": 24,
+    }
+    argv = ["generate", "--model", tiny_cf, "--num-inference-steps", 2, UTTERANCE]
+    plain = run(capsys, *argv)[1]
+    status, out, err = run(capsys, *argv, *(word for text in chosen for word in ("--set", text)))
+    assert (status, err) == (0, "") and out != plain
+    assert {name.split("=")[0].strip().replace("-", "_"): value for name, value in chosen.items()} == {
+        name: value for name, value in seen[1].items() if name not in seen[0]
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("num_candidates", "--set num_candidates is not of the form NAME=VALUE"),
+        ("temperature=2", "unknown parameter 'temperature'; there are candidate_order, canvas_buckets, clamping"),
+        ("dedupe=false", "unknown parameter 'dedupe'"),
+        ("sampler=ddim", "--set sampler=ddim: use --sampler"),
+        ("num-return-sequences=3", "use --num-return-sequences"),
+        ("strength=0.5", "use --strength"),
+        ("guidance_scale=high", "--set guidance_scale=high: the value must be a number"),
+        ("guidance_scale=-1", "`guidance_scale` must be between 0 and 20, got -1"),
+        ("guidance_scale=NaN", "`guidance_scale` must be between 0 and 20, got nan"),
+        ("clamping=1", "--set clamping=1: the value must be true or false"),
+        ("num_candidates=many", "`num_candidates` must be an integer of at least 1, got 'many'"),
+        ("num_candidates=", "`num_candidates` must be an integer of at least 1, got ''"),
+        ("num_candidates=2000", "`num_candidates` must be at most 1024"),
+        ("candidate_order=best", "`candidate_order` must be one of logprob, mbr, seed, got 'best'"),
+        ("canvas_buckets=16", "canvas_buckets"),
+        ("canvas_buckets=8,x", "`canvas_buckets` must be a list of integers"),
+        ("max_length=33", "`max_length` (33) must be at most 32"),
+    ],
+)
+def test_wrong_settings(capsys, tiny_cf, setting, message):
+    assert message in fails(capsys, "generate", "--model", tiny_cf, "--set", setting, UTTERANCE)
+
+
+def test_a_setting_is_given_once_and_strength_goes_with_a_draft(capsys, tiny_cf, data, tmp_path):
+    twice = ["--set", "eta=1", "--set", "eta=0"]
+    assert "--set gives eta twice" in fails(capsys, "generate", "--model", tiny_cf, *twice, UTTERANCE)
+    argv = ["predict", "--model", tiny_cf, "--data", data, "--output", tmp_path / "o"]
+    assert "unknown parameter 'strength'" in fails(capsys, *argv, "--set", "strength=0.5")
+    assert not (tmp_path / "o").exists()
+
+
+def test_predict_goes_on_with_the_same_settings_only(capsys, tiny_cf, data, tmp_path):
+    argv = ["predict", "--model", tiny_cf, "--data", data, "--output", tmp_path / "o"]
+    chosen = ["--set", "num_candidates=3", "--set", "canvas_buckets=8,16"]
+    assert run(capsys, *argv, *chosen)[2].endswith("5 new rows\n")
+    assert run(capsys, *argv, *chosen[2:], *chosen[:2])[2].endswith("0 new rows\n")
+    assert "made with other canvas_buckets:" in fails(capsys, *argv, *chosen[:2])
+    assert "made with other num_candidates:" in fails(capsys, *argv, "--set", "num_candidates=4", *chosen[2:])
+
+
+def test_apply_takes_settings_where_a_model_is_asked(capsys, tiny_cf, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="workbooks need the extra `excel`")
+    book = openpyxl.Workbook()
+    for row in (["Sales"], [2000], [30]):
+        book.active.append(row)
+    book.save(tmp_path / "sales.xlsx")
+    argv = ["apply", tmp_path / "sales.xlsx", "--model", tiny_cf]
+    assert "without --set" in fails(capsys, *argv, "--rule", "Top(1)", "--set", "eta=1")
+    assert "`eta` must be between 0 and 1" in fails(capsys, *argv, UTTERANCE, "--set", "eta=2")
+    status, out, err = run(capsys, *argv, UTTERANCE, "--set", "num_candidates=3", "--json")
+    assert status == 0 and json.loads(out)["candidates"]
 
 
 # --- damaged checkpoints

@@ -180,7 +180,8 @@ class CodeFusionGenerationConfig(GenerationConfig):
             if value is not None and not low <= value <= high:
                 raise ValueError(f"`{name}` must be between {low} and {high}, got {value!r}")
         buckets = self.canvas_buckets
-        if buckets is not None and not all(isinstance(size, int) and size >= 1 for size in buckets):
+        sizes = buckets if isinstance(buckets, list) else [None]
+        if buckets is not None and not all(isinstance(size, int) and size >= 1 for size in sizes):
             raise ValueError(f"`canvas_buckets` must be a list of integers of at least 1, got {buckets!r}")
         if self.denoising_state_interval is not None and self.denoising_state_interval < 1:
             raise ValueError(f"`denoising_state_interval` must be at least 1, got {self.denoising_state_interval}")
