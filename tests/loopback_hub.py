@@ -51,7 +51,8 @@ class Fault:
     Args:
         pattern (`str`): A regular expression, searched.
         action (`int` or `str`): An HTTP status; `"echo"`, a refusal that repeats the token, also as a warning;
-            `"drop"`, the connection ends in the middle of the file; `"short"`, half of the file, as if that were all.
+            `"drop"`, the connection ends in the middle of the file; `"short"`, half of the file, as if that were all;
+            `"wait"`, the answer comes when `LoopbackHub.go_on` is set.
         times (`int`, *optional*): How often; for ever by default.
     """
 
@@ -69,6 +70,7 @@ class LoopbackHub:
         lfs (`list[str]`): Patterns of the files that are uploaded apart from the commit, as large files are.
         requests (`list[str]`): Every request so far, as `"METHOD /path"`.
         faults (`list[Fault]`): What goes wrong, see [`Fault`].
+        waiting, go_on (`threading.Event`): A request waits, and may go on.
     """
 
     def __init__(self):
@@ -78,6 +80,7 @@ class LoopbackHub:
         self.lfs: list[str] = []
         self.requests: list[str] = []
         self.faults: list[Fault] = []
+        self.waiting, self.go_on = threading.Event(), threading.Event()
         self.lock = threading.RLock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.server.daemon_threads = True
@@ -88,6 +91,7 @@ class LoopbackHub:
         return self
 
     def __exit__(self, *exception) -> None:
+        self.go_on.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -146,6 +150,10 @@ class _Handler(BaseHTTPRequestHandler):
         with self.hub.lock:
             self.hub.requests.append(f"{self.command} {url.path}")
             fault = self._fault()
+        if fault == "wait":
+            self.hub.waiting.set()
+            self.hub.go_on.wait()
+        with self.hub.lock:
             try:
                 if isinstance(fault, int):
                     raise _Refused(fault, "out of order")

@@ -49,7 +49,7 @@ def spawn(*argv, after=""):
     code = f"import sys; sys.argv[0] = 'codefusion'; from codefusion_hf.cli import main; main(); {after}"
     environment = {**os.environ, "PYTHONPATH": str(SRC)}
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, argv)], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code, *map(str, argv)], env=environment, capture_output=True, text=True, timeout=600
     )
 
 

@@ -1,10 +1,12 @@
 """Publishing, and loading what was published, by the real client over HTTP: see `loopback_hub.py`."""
 
 import ast
+import functools
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -320,6 +322,29 @@ def test_an_interrupted_push_goes_on(hub, tmp_path, checkpoint):
     pushed(hub, tmp_path / "home", *arguments)
     assert sum(request.startswith("PUT /storage") for request in hub.requests) == len(weights) - stored
     assert set(weights) <= set(hub.files("org/interrupted"))
+
+
+def test_a_push_is_stopped_by_ctrl_c_and_goes_on(hub, tmp_path, checkpoint):
+    hub.lfs.append("*.safetensors")
+    hub.faults.append(Fault("PUT /storage", "wait", times=1))
+    home, arguments = tmp_path / "home", ("push", "--checkpoint", checkpoint, "--repo", "org/stopped")
+    home.mkdir()
+    command = [str(Path(sys.executable).with_name("codefusion")), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **hub.environment(home)}
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=home, env=environment, preexec_fn=heed, **pipes) as process:
+        assert hub.waiting.wait(120), "the upload has begun"
+        process.send_signal(signal.SIGINT)
+        hub.go_on.set()  # the client ends the transfer that is under way, and makes no commit
+        error = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert error.endswith("codefusion: interrupted; run the same command again to go on\n")
+    assert list(hub.files("org/stopped")) == [".gitattributes"]
+    hub.requests.clear()
+    pushed(hub, home, *arguments)
+    assert "model.safetensors" in hub.files("org/stopped")
+    assert sum(request.startswith("PUT /storage") for request in hub.requests) == 0, "it had arrived"
 
 
 def test_weights_of_an_earlier_push_do_not_stay(hub, tmp_path, checkpoint):

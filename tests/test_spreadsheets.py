@@ -622,13 +622,18 @@ def test_a_large_sheet(tmp_path):
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
     sheet.append(["n", "t"])
-    for number in range(6_000):
-        sheet.append([number * 7919 % 20_011, f"x{number % 2900}"])
+    for number in range(100_000):
+        sheet.append([number * 7919 % 100_003, f"x{number % 2900}"])
     book.save(path)
     table = read_table(path)
-    for rule, kind, count in [("Top(10)", "top10", 10), ("Duplicates(c[1])", "duplicateValues", 6_000)]:
+    for rule, kind, count in [("Top(10)", "top10", 10), ("Duplicates(c[1])", "duplicateValues", 100_000)]:
         highlight = prepare(rule, table, "A" if kind == "top10" else None)
         assert (highlight.format_rule.type, highlight.num_cells) == (kind, count)
+
+
+def test_an_empty_sheet(capsys, tmp_path):
+    path = write_book(tmp_path / "empty.xlsx", [])
+    assert "sheet 'Grades' is empty" in fails(capsys, path, "--rule", "Equals(5)")
 
 
 DOCTYPE = '<!DOCTYPE x [<!ENTITY a "b">]><styleSheet/>'

@@ -168,7 +168,8 @@ with gr.Blocks(title="CodeFusion") as demo:
 
 if __name__ == "__main__":
     load("cf")
-    # No fonts from elsewhere; white on the default orange is hard to read.
+    # No fonts from elsewhere; white on the default orange is hard to read, and the default rings of the radio buttons
+    # are hard to see.
     theme = gr.themes.Default(
         primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     ).set(
@@ -176,6 +177,8 @@ if __name__ == "__main__":
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover_dark="*primary_700",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
     )
     demo.queue(max_size=20).launch(
         css_paths=HERE / "style.css",

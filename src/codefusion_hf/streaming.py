@@ -26,6 +26,7 @@ class DraftStreamer(BaseStreamer):
         """Prints the first sample of a draft of token ids of shape `(length,)` or `(samples, length)`."""
         self.num_drafts += 1
         text = self.tokenizer.decode(value.reshape(-1, value.shape[-1])[0], skip_special_tokens=True)
+        text = text.replace("\n", "\\n")  # one line, as for the candidates
         print(f"draft {self.num_drafts:3d}  {text}", file=sys.stderr, flush=True)
 
     def end(self) -> None:

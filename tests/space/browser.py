@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 120
+TIMEOUT_S = 600  # nothing takes as long, unless the machine is busy with other things
 GRADIO_WARNING = "Method not implemented."  # gradio's client, when it stops following the progress of an upload
 # Counts what a user sees of the drafts, as they come and go.
 _WATCH_STATUS = """() => {

@@ -3,6 +3,7 @@ The Space in a browser: `make test-space`. With SPACE_SCREENSHOTS=docs/images it
 """
 
 import os
+import re
 from pathlib import Path
 
 import openpyxl
@@ -251,6 +252,29 @@ def test_what_cannot_be_done_is_said_in_one_line(visit, tmp_path):
     space.page.locator("#sheet caption", has_text="12 rows").wait_for()
     space.ask(SENTENCE)
     assert len(space.candidates()) == 5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_can_be_chosen_is_easy_to_see(visit, scheme):
+    space = visit(DESKTOP, scheme)
+    space.ask(SENTENCE)
+    colors = space.page.evaluate("""() => {
+      const style = getComputedStyle, radios = [...document.querySelectorAll("input[type=radio]:not(:checked)")];
+      return radios.map(radio => [style(radio).borderTopColor, style(radio.closest("label")).backgroundColor]);
+    }""")
+    assert len(colors) >= 7
+    for ring, behind in colors:
+        assert contrast(ring, behind) >= 3  # WCAG 2.2, 1.4.11
+
+
+def contrast(*colors):
+    """The contrast ratio of two colours as CSS prints them, after WCAG 2.2."""
+    found = []
+    for color in colors:
+        channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in channels]
+        found.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+    return max(found) / min(found)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
