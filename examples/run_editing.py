@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from codefusion_hf.data.benchmarks import golds, read_benchmark, table_of
+from codefusion_hf.data.benchmarks import golds, read_pairs, table_of
 from codefusion_hf.data.prompts import source_text
 from codefusion_hf.evaluation import load
 from codefusion_hf.languages import get_language
@@ -49,7 +49,8 @@ def main():
         parser.error("--num_programs and --batch_size must be at least 1")
 
     model, tokenizer = load(args.model)
-    experiment = Experiment(model, tokenizer, read_benchmark(args.data), args)
+    # Canonical programs: drafts and holes in the spelling that the model writes.
+    experiment = Experiment(model, tokenizer, read_pairs(args.data, model.config.language), args)
     results = {"model": args.model, "data": Path(args.data).name, "programs": args.num_programs, "seeds": args.seeds}
     for task in args.tasks:
         runs = [getattr(experiment, task)(seed) for seed in tqdm(args.seeds, desc=task, unit="seed", disable=None)]

@@ -5,7 +5,8 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import AutoModel, AutoTokenizer, LogitsProcessor, LogitsProcessorList, SuppressTokensLogitsProcessor
+from conftest import trimmed
+from transformers import LogitsProcessor, LogitsProcessorList, SuppressTokensLogitsProcessor
 
 from codefusion_hf.ranking_codefusion import similarity
 
@@ -20,22 +21,8 @@ UTTERANCES = [
 
 
 @pytest.fixture(scope="module")
-def model(tiny_cf):
-    return AutoModel.from_pretrained(tiny_cf, dtype=torch.float32).eval()
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_cf):
-    return AutoTokenizer.from_pretrained(tiny_cf)
-
-
-@pytest.fixture(scope="module")
 def inputs(tokenizer):
     return tokenizer(UTTERANCES, return_tensors="pt", padding=True)
-
-
-def trimmed(sequences: torch.Tensor) -> list[list[int]]:
-    return [[token for token in row if token] for row in sequences.tolist()]
 
 
 def encoded(tokenizer, programs: list[str]) -> torch.Tensor:
@@ -80,12 +67,54 @@ def test_an_edit_starts_from_the_noised_draft(model, tokenizer, inputs, monkeypa
         return denoise(sample, *args)
 
     monkeypatch.setattr(model, "denoise", record)
-    settings = {"num_inference_steps": 1, "num_candidates": 1, "seed": 0}
+    settings = {"num_inference_steps": 1, "num_candidates": 1, "draft_threshold": 1.0, "seed": 0}
     model.generate(**inputs, **settings)  # from x_T, which is nearly all noise
     model.generate(**inputs, init_ids=drafts, strength=0.25, **settings)
     clean = F.embedding(F.pad(drafts, (0, 32 - drafts.shape[1])), model.embedding_table())
     expected = model.scheduler.add_noise(clean, seen[0], 299)
     torch.testing.assert_close(seen[1], expected)
+
+
+def test_an_edit_holds_the_tokens_that_the_model_believes(model, tokenizer, inputs, monkeypatch):
+    drafts, seen, decode = encoded(tokenizer, DRAFTS), [], model.decode
+
+    def record(denoised, *args):
+        decoded, scores = decode(denoised, *args)
+        seen.append(scores.softmax(-1).unflatten(0, (5, 4)).mean(1))
+        return decoded, scores
+
+    monkeypatch.setattr(model, "decode", record)
+    settings = {"strength": 0.4, "num_inference_steps": 2, "num_candidates": 4, "num_return_sequences": 4}
+    edited = model.generate(**inputs, init_ids=drafts, draft_threshold=0.01, seed=0, **settings)
+    believed = seen[0].gather(-1, F.pad(drafts, (0, 32 - drafts.shape[1]))[..., None])[:, : drafts.shape[1], 0]
+    held, content = (believed > 0.01) & (drafts > 2), drafts > 2
+    assert held.any() and (content & ~held).any()
+    edited = F.pad(edited, (0, 32 - edited.shape[1]))[:, : drafts.shape[1]].unflatten(0, (5, 4))
+    for row in range(5):
+        assert (edited[row, :, held[row]] == drafts[row, held[row]]).all()
+
+
+def test_an_edit_repairs_a_wrong_token_and_keeps_right_ones(model, inputs):
+    right = model.generate(**inputs, seed=1)  # what the model believes
+    wrong = right.clone()
+    wrong[:, 0] = right[:, 1]
+    for draft in (right, wrong):
+        assert trimmed(model.generate(**inputs, init_ids=draft, strength=0.4, seed=0)) == trimmed(right)
+
+
+def test_an_edit_continues_a_draft_that_ends_too_early(model, tokenizer, inputs):
+    right = model.generate(**inputs, seed=1)
+    short = F.pad(right[:, :2], (0, 1), value=tokenizer.eos_token_id)
+    assert trimmed(model.generate(**inputs, init_ids=short, strength=0.8, seed=0)) == trimmed(right)
+
+
+def test_edited_batches_equal_singles(model, tokenizer, inputs):
+    drafts = encoded(tokenizer, DRAFTS)
+    together = trimmed(model.generate(**inputs, init_ids=drafts, strength=0.6, seed=0))
+    for row in range(5):
+        single = {name: value[row : row + 1] for name, value in inputs.items()}
+        alone = model.generate(**single, init_ids=drafts[row : row + 1], strength=0.6, seed=0)
+        assert trimmed(alone) == together[row : row + 1]
 
 
 def test_infilling_never_changes_a_fixed_token(model, tokenizer, inputs):
@@ -307,6 +336,7 @@ def test_threads_share_a_model(model, inputs):
     ("wrong", "message"),
     [
         ({"strength": 1.5}, "between 0 and 1"),
+        ({"draft_threshold": -0.1}, "`draft_threshold` must be between 0 and 1"),
         ({"stability_threshold": 0}, "at least 1"),
         ({"confidence_threshold": 2.0}, "between 0 and 1"),
         ({"diversity_penalty": -1.0}, "between 0 and 100"),

@@ -77,7 +77,8 @@ class DiffusionGenerationMixin:
             seed (`int` or sequence of `batch_size` `int`, *optional*): One for all utterances, or one for each.
             generator (`torch.Generator`, *optional*): Alternative to `seed`: the seed is drawn from it.
             init_ids (`torch.LongTensor` of shape `(batch_size, length)`, *optional*):
-                Drafts to edit, padded: a draft is noised to `strength` and denoised from there (SDEdit).
+                Drafts to edit, padded: a draft is noised to `strength` and denoised from there (SDEdit). Its tokens
+                that the model, seeing it so, finds more probable than `draft_threshold` are held as in infilling.
             infill_ids (`torch.LongTensor` of shape `(batch_size, length)`, *optional*),
             infill_mask (`torch.BoolTensor` of shape `(batch_size, length)`, *optional*):
                 Programs of which only the positions where the mask is `True` are generated. All others are held: in
@@ -142,11 +143,11 @@ class DiffusionGenerationMixin:
         if editing:
             draft = on_canvas("init_ids", init_ids, canvas, self.config).to(device)
             draft = cut(draft, self.config.pad_token_id, self.config.eos_token_id, keep_eos=True)
-            draft = draft.repeat_interleave(num_candidates, dim=0)
+            clean = F.embedding(draft, table).repeat_interleave(num_candidates, dim=0)
             if len(scheduler.timesteps):
-                state.latents = scheduler.add_noise(F.embedding(draft, table), noise_T, int(scheduler.timesteps[0]))
+                state.latents = scheduler.add_noise(clean, noise_T, int(scheduler.timesteps[0]))
             else:  # nothing is undone
-                state.latents, state.fixed = F.embedding(draft, table), draft
+                state.latents, state.fixed = clean, draft.repeat_interleave(num_candidates, dim=0)
         state.held_noise = noise_T if state.fixed is not None else None
 
         # 3. Denoise, revise and decode. The state stays in fp32 whatever the model computes in.
@@ -155,6 +156,10 @@ class DiffusionGenerationMixin:
         if streamer is not None:
             streamer.put(input_ids.new_empty(0).cpu())  # streamers may skip the first thing they get, the prompt
         timesteps = scheduler.timesteps.tolist()
+        if editing and timesteps and config.draft_threshold < 1:
+            trusted = self._trusted(draft, timesteps[0], state, run).repeat_interleave(num_candidates, dim=0)
+            state.fixed = trusted if state.fixed is None else torch.where(state.fixed < 0, trusted, state.fixed)
+            state.held_noise = noise_T
         buckets = [size for size in sorted(config.canvas_buckets or []) if size < config.max_length]
         if buckets and timesteps and not whole and state.fixed is None:
             programs = self._on_short_canvases(state, timesteps, buckets, run)
@@ -195,6 +200,20 @@ class DiffusionGenerationMixin:
             strength=strength,
         )
         return scheduler
+
+    def _trusted(self, draft: torch.Tensor, timestep: int, state: SamplingState, run: SamplingRun) -> torch.Tensor:
+        """The draft's probable tokens `(batch_size, length)`, on average over its candidates; -1 at the others."""
+        found = []
+        for part in self._pieces(state, run):
+            scores = self._read_off(self._estimate(part.latents, timestep, part, run), part, run)
+            scores = scores.unflatten(0, (len(part.utterances), -1))
+            tokens = draft[part.utterances][:, None, :, None].expand(-1, scores.shape[1], -1, -1)
+            log_probabilities = scores.gather(-1, tokens)[..., 0] - scores.logsumexp(-1)
+            found.append(log_probabilities.exp().mean(1))
+        doubted = torch.cat(found) <= run.config.draft_threshold
+        ends = (draft == self.config.pad_token_id) | (draft == self.config.eos_token_id)
+        open_end = (doubted & (ends.cumsum(-1) == 1)).any(-1, keepdim=True)  # the padding goes with the end
+        return draft.masked_fill(torch.where(ends, open_end, doubted), -1)
 
     def _on_short_canvases(
         self, state: SamplingState, timesteps: list[int], buckets: list[int], run: SamplingRun

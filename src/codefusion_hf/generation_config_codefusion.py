@@ -57,6 +57,9 @@ class CodeFusionGenerationConfig(GenerationConfig):
             How far back a revision goes, above 0 (keeps all) to 1 (pure noise), as a fraction of the schedule (0.8).
         strength (`float`, *optional*):
             With `init_ids`, how much of the draft is undone: 0 returns it, 1 ignores it (0.6).
+        draft_threshold (`float`, *optional*):
+            With `init_ids`, only tokens of the draft that are at most that probable are regenerated (0.001: about
+            as rare as a token drawn at random would be); 1 regenerates all.
         guidance_scale (`float`, *optional*):
             Classifier-free guidance: x0 = x0_u + scale (x0_c - x0_u), where E_s of x0_u is noise. 1 is off (1.0); the
             model must have been trained with `--cond_dropout`, and every step costs twice.
@@ -94,6 +97,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
         "num_revisions",
         "revision_strength",
         "strength",
+        "draft_threshold",
         "guidance_scale",
         "stability_threshold",
         "confidence_threshold",
@@ -143,6 +147,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
             "num_revisions": 0,
             "revision_strength": 0.8,
             "strength": 0.6,
+            "draft_threshold": 0.001,
             "guidance_scale": 1.0,
             "confidence_threshold": 0.9,
             "candidate_order": "logprob",
@@ -172,6 +177,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
             raise ValueError(f"`revision_strength` must be above 0 and at most 1, got {strength!r}")
         for name, low, high in (
             ("strength", 0, 1),
+            ("draft_threshold", 0, 1),
             ("confidence_threshold", 0, 1),
             ("guidance_scale", 0, 20),
             ("diversity_penalty", 0, 100),
