@@ -33,7 +33,7 @@ from pathlib import Path
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
 import codefusion_hf
 from codefusion_hf import CodeFusionConfig, CodeFusionForConditionalGeneration
@@ -115,8 +115,7 @@ class Benchmark:
     @functools.cached_property
     def t5(self):
         """A T5 with our number of parameters."""
-        t5, _ = from_scratch(scratch_config(self.model.config), self.tokenizer, attn_implementation="sdpa")
-        return t5.to(self.model.device, self.model.dtype).eval()
+        return same_size_t5(self.model, self.tokenizer).to(self.model.device, self.model.dtype).eval()
 
     def inputs(self, utterances: list[str]) -> dict:
         return self.tokenizer(utterances, return_tensors="pt", padding=True).to(self.model.device)
@@ -337,13 +336,30 @@ def clock(function: Callable) -> float:
     return time.perf_counter() - started
 
 
-def scratch_config(config: CodeFusionConfig) -> CodeFusionConfig:
-    """The model's sizes with a T5 encoder of its width, for the T5 of as many parameters."""
-    values = config.to_dict()
-    if config.encoder_config.model_type != "t5" or config.encoder_config.hidden_size != config.d_model:
-        layers = config.encoder_config.num_hidden_layers
-        values["encoder_config"] = {"model_type": "t5", "num_layers": layers}
-    return CodeFusionConfig.from_dict(values)
+def same_size_t5(model, tokenizer: PreTrainedTokenizerBase) -> T5ForConditionalGeneration:
+    """
+    A T5 with random weights: our depth, and as wide as brings its number of parameters to ours. (Our encoder may be
+    wider than the denoiser, which a T5's cannot be.)
+    """
+    values = model.config.to_dict()
+    values["encoder_config"] = {"model_type": "t5", "num_layers": model.config.encoder_config.num_hidden_layers}
+    with torch.device("meta"):
+        config = from_scratch(CodeFusionConfig.from_dict(values), tokenizer, attn_implementation="sdpa")[0].config
+    target, shape = count_parameters(model), config.to_dict()
+
+    def widened(d_model: int, d_ff: int) -> T5ForConditionalGeneration:
+        sizes = {"d_model": d_model, "d_kv": d_model // config.num_heads, "d_ff": d_ff}
+        return T5ForConditionalGeneration(T5Config(**{**shape, **sizes}))
+
+    with torch.device("meta"):
+        ratio = (target / count_parameters(T5ForConditionalGeneration(config))) ** 0.5
+        d_model = 32 * round(ratio * config.d_model / 32)
+        d_ff = min(
+            range(32, 4 * config.d_ff, 32), key=lambda size: abs(count_parameters(widened(d_model, size)) - target)
+        )
+    t5 = widened(d_model, d_ff)
+    t5.set_attn_implementation("sdpa")
+    return t5
 
 
 def random_model(preset: str):
