@@ -1,7 +1,7 @@
 """
 Puts a trained model into the package, as `checkpoint_path(NAME)` will find it (fp16 on disk):
 
-    python examples/ship_checkpoint.py --source runs/finetuned --name cf --num_inference_steps 2 --num_revisions 1
+    python examples/ship_checkpoint.py --source runs/finetuned --name cf --num_inference_steps 1 --num_revisions 1
 """
 
 import argparse
@@ -18,14 +18,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, help="Folder that run_finetune.py wrote.")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--num_inference_steps", type=int, help="The model's default from now on, as the next two.")
+    parser.add_argument("--num_inference_steps", type=int, help="The model's default from now on, as all below.")
     parser.add_argument("--num_revisions", type=int)
     parser.add_argument("--revision_strength", type=float)
+    parser.add_argument("--num_candidates", type=int)
+    parser.add_argument("--canvas_buckets", type=int, nargs="+")
     args = parser.parse_args()
 
     model, tokenizer = AutoModel.from_pretrained(args.source), AutoTokenizer.from_pretrained(args.source)
-    for setting in ("num_inference_steps", "num_revisions", "revision_strength"):
-        if (value := getattr(args, setting)) is not None:
+    for setting, value in vars(args).items():
+        if setting not in ("source", "name") and value is not None:
             setattr(model.generation_config, setting, value)
     model.generation_config.validate()
     target = Path(codefusion_hf.__file__).parent / "checkpoints" / args.name
