@@ -10,7 +10,12 @@ from codefusion_hf.scoring import MAIN_SCORE
 PAPER = json.loads((Path(__file__).parents[1] / "paper_results.json").read_text(encoding="utf-8"))
 # The paper scores Python by CodeBERTScore, which needs an encoder's weights; chrF is always there.
 MAIN = {**MAIN_SCORE, "python": "chrf"}
-NAMES = {"cf_exec_match": "execution match", "bash_template_match": "template match", "chrf": "chrF"}
+NAMES = {
+    "cf_exec_match": "execution match",
+    "bash_template_match": "template match",
+    "code_bertscore": "CodeBERTScore",
+    "chrf": "chrF",
+}
 # Okabe and Ito's palette: told apart with any colour vision.
 COLORS = {"full model": "#0072B2", "ablation": "#56B4E9", "baseline": "#E69F00"}
 
