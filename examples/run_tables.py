@@ -22,7 +22,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tables.report import BLOCKS, read_results, render
+from paper_tables.report import BLOCKS, read_results, render
 
 from codefusion_hf import available_checkpoints, checkpoint_path, evaluation, scoring
 from codefusion_hf.data.benchmarks import read_benchmark, read_jsonl

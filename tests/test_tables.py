@@ -188,7 +188,7 @@ def test_bad_input_ends_with_one_line(measured, tmp_path):
 
 def test_the_papers_averages_follow_from_its_rows():
     """Two sentences of section 5 about tables 3 and 4, from the rows in paper_results.json."""
-    paper = example("tables.report").PAPER
+    paper = example("paper_tables.report").PAPER
     languages = ("python", "bash", "cf")
     by_system = {
         name: [paper["valid"][each][-index][0] for each in languages]
@@ -205,7 +205,7 @@ def test_the_papers_averages_follow_from_its_rows():
 
 
 def test_committed_tables_are_those_of_the_committed_results():
-    report, insert = example("tables.report"), example("run_tables").insert
+    report, insert = example("paper_tables.report"), example("run_tables").insert
     trained = {name: name in codefusion_hf.available_checkpoints() for name in report.TITLES}
     blocks = report.render(report.read_results(RESULTS), trained, set(example("run_tables").TABLES))
     page = (ROOT / "docs" / "reproducing.md").read_text(encoding="utf-8")
