@@ -18,21 +18,42 @@ import codefusion_hf
 
 
 ROWS = {
-    "execution match, top-1": ("cf_exec_match", "top_1"),
-    "execution match, top-3": ("cf_exec_match", "top_3"),
-    "execution match, top-5": ("cf_exec_match", "top_5"),
-    "strict match, top-1": ("cf_exec_match", "strict_top_1"),
-    "strict match, top-5": ("cf_exec_match", "strict_top_5"),
-    "exact match, top-1": ("code_exact_match_normalized", "top_1"),
-    "first rule valid": ("code_validity", "validity_top_1"),
-    "all candidates valid": ("code_validity", "validity"),
-    "wrong literals": ("wrong_literals", "top_1"),
+    "cf": {
+        "execution match, top-1": ("cf_exec_match", "top_1"),
+        "execution match, top-3": ("cf_exec_match", "top_3"),
+        "execution match, top-5": ("cf_exec_match", "top_5"),
+        "strict match, top-1": ("cf_exec_match", "strict_top_1"),
+        "strict match, top-5": ("cf_exec_match", "strict_top_5"),
+        "exact match, top-1": ("code_exact_match_normalized", "top_1"),
+        "first rule valid": ("code_validity", "validity_top_1"),
+        "all candidates valid": ("code_validity", "validity"),
+        "wrong literals": ("wrong_literals", "top_1"),
+    },
+    "bash": {
+        "template match, top-1": ("bash_template_match", "top_1"),
+        "template match, top-3": ("bash_template_match", "top_3"),
+        "template match, top-5": ("bash_template_match", "top_5"),
+        "exact match, top-1": ("code_exact_match_normalized", "top_1"),
+        "exact match, top-5": ("code_exact_match_normalized", "top_5"),
+        "first command valid": ("code_validity", "validity_top_1"),
+        "all candidates valid": ("code_validity", "validity"),
+        "all candidates valid, of known commands": ("code_validity_strict", "validity"),
+    },
+    "python": {
+        "chrF, best of 1": ("chrf", "top_1"),
+        "chrF, best of 3": ("chrf", "top_3"),
+        "chrF, best of 5": ("chrf", "top_5"),
+        "exact match, top-1": ("code_exact_match_normalized", "top_1"),
+        "exact match, top-5": ("code_exact_match_normalized", "top_5"),
+        "first program valid": ("code_validity", "validity_top_1"),
+        "all candidates valid": ("code_validity", "validity"),
+    },
 }
 SAME = {
-    "same rule in lower case": "lower_case",
-    "same rule without final punctuation": "no_final_punctuation",
-    "same rule with final punctuation": "final_punctuation",
-    "same rule with typographic quotes": "typographic_quotes",
+    "in lower case": "lower_case",
+    "without final punctuation": "no_final_punctuation",
+    "with final punctuation": "final_punctuation",
+    "with typographic quotes": "typographic_quotes",
 }
 
 
@@ -51,20 +72,23 @@ def main():
     folder = Path(codefusion_hf.checkpoint_path(args.model))
     with safe_open(folder / "model.safetensors", "pt") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
-    columns = list(results["data"].values())
+    language, columns = results["language"], list(results["data"].values())
     lines = []
-    for label, (metric, name) in ROWS.items():
+    for label, (metric, name) in ROWS[language].items():
         cells = [f"{100 * c['mean'][metric][name]:.1f} ± {100 * c['sd'][metric][name]:.1f}" for c in columns]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     for label, name in SAME.items():
         cells = [f"{100 * column['same_first_candidate'][name]:.1f}" for column in columns]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
+        lines.append(f"| same first candidate {label} | {' | '.join(cells)} |")
     settings = results["settings"]
     config = json.loads((folder / "generation_config.json").read_text())
+    files = " ".join(column["file"] for column in columns)
     text = Path(args.template).read_text(encoding="utf-8")
     without_leaks = columns[0]["clean"]
-    clean = (without_leaks["mean"] or {}).get("cf_exec_match")  # every row may be leaked
+    main_score = next(iter(ROWS[language].values()))[0]
+    clean = (without_leaks["mean"] or {}).get(main_score)  # every row may be leaked
     values = {
+        "second_rows": f"{columns[1]['rows']:,}" if len(columns) > 1 else "",
         "clean_tasks": without_leaks["tasks"],
         "clean": " / ".join(f"{100 * clean[f'top_{k}']:.1f}" for k in (1, 3, 5)) if clean else "not known",
         "parameters": f"{parameters / 1e6:.1f} M",
@@ -74,7 +98,7 @@ def main():
         "revisions": config.get("num_revisions") or 0,
         "dtype": settings["dtype"],
         "machine": results["versions"]["machine"],
-        "command": f"python examples/run_evaluate.py --model {args.model} --data cf_val.jsonl cf_challenge.jsonl",
+        "command": f"python examples/run_evaluate.py --model {args.model} --data {files}",
         "table": "\n".join(lines),
         "training_pairs": args.training_pairs,
         "hours": args.hours,

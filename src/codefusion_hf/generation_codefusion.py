@@ -35,7 +35,7 @@ logger = logging.get_logger(__name__)
 
 UNCONDITIONAL_LENGTH = 8  # vectors in an E_s of noise, in training and in sampling
 MAX_SCORES = 2**22  # read off at once: larger tensors cost more in fetching memory than they save in calls
-CANVAS_MARGIN = 2  # positions that a draft must leave free on a shorter canvas, its end included
+CANVAS_MARGIN = 2  # positions that a program must leave free on a shorter canvas, its end included
 # What Seq2SeqTrainer hands to `generate` beside the inputs.
 _TRAINER_KWARGS = ("labels", "decoder_input_ids", "decoder_attention_mask", "synced_gpus")
 
@@ -218,23 +218,18 @@ class DiffusionGenerationMixin:
     def _on_short_canvases(
         self, state: SamplingState, timesteps: list[int], buckets: list[int], run: SamplingRun
     ) -> dict:
-        """Most programs are much shorter than the canvas: the first estimate of one candidate tells how long."""
+        """Most programs are much shorter than the canvas: an utterance gets the first that holds all its candidates."""
         pad, eos = self.config.pad_token_id, self.config.eos_token_id
-        first = self._estimate(state.latents[:: run.config.num_candidates], timesteps[0], state, run)
-        drafts = cut(nearest_scores(first, run.table).argmax(-1), pad, eos)
-        lengths = (drafts != pad).sum(-1)
         full, programs = state.latents.shape[1], {}
-        sizes = [next((size for size in buckets if size >= n + CANVAS_MARGIN), full) for n in lengths.tolist()]
-        for size in dict.fromkeys(sizes):
-            chosen = torch.tensor([s == size for s in sizes], device=state.utterances.device)
-            found = self._finish(state.select(chosen, size), timesteps, run)
-            unended = [
-                i for i, (tokens, _) in found.items() if not ((tokens == pad) | (tokens == eos))[..., 0].any(-1).all()
-            ]
-            if unended and size < full:  # a program did not fit after all
-                again = torch.isin(state.utterances, torch.tensor(unended, device=state.utterances.device))
-                found |= self._finish(state.select(again), timesteps, run)
+        for size in (*buckets, full):
+            everyone = torch.ones_like(state.utterances, dtype=torch.bool)
+            found = self._finish(state.select(everyone, size), timesteps, run)
             programs |= found
+            lengths = {i: cut(tokens[..., 0], pad, eos).ne(pad).sum(-1).max() for i, (tokens, _) in found.items()}
+            tight = [i for i, length in lengths.items() if length > size - CANVAS_MARGIN]
+            if not tight:
+                break
+            state = state.select(torch.isin(state.utterances, torch.tensor(tight, device=state.utterances.device)))
         return programs
 
     def _finish(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> dict[int, tuple]:

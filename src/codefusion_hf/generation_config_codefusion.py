@@ -68,8 +68,8 @@ class CodeFusionGenerationConfig(GenerationConfig):
             is at least that probable (0.9). It is then left alone, and an utterance whose candidates are all finished
             costs nothing any more.
         canvas_buckets (`list[int]`, *optional*):
-            Shorter canvases, in tokens: the candidates of an utterance get the smallest that holds the first estimate
-            of the first of them, and the full one after all if a program does not end on it (none).
+            Shorter canvases, in tokens, tried from the smallest: an utterance whose candidates do not all end there,
+            with a position to spare, is sampled again on the next one, last on the full canvas (none).
         candidate_order (`str`, *optional*):
             `"logprob"` (default): by mean token log-probability; `"mbr"`: minimum Bayes risk, by mean similarity to
             all sampled candidates; `"seed"`: as sampled, for figures like the paper's.

@@ -60,6 +60,11 @@ def test_short_programs_see_both_canvases():
     sampler = LengthBatchSampler([(5, 4)] * 400, 4, [8, 16, 32])
     canvases = [batch[0][1] for batch in sampler]
     assert set(canvases) == {8, 32} and 30 < canvases.count(32) < 70
+    for share, number in ((0.0, 0), (1.0, 100)):
+        canvases = [batch[0][1] for batch in LengthBatchSampler([(5, 4)] * 400, 4, [8, 32], full_canvas_share=share)]
+        assert canvases.count(32) == number
+    rare = [batch[0][1] for batch in LengthBatchSampler([(5, 4)] * 4000, 4, [8, 32], full_canvas_share=0.1)]
+    assert 60 < rare.count(32) < 140
 
 
 class Stream(IterableDataset):

@@ -15,9 +15,9 @@ class LengthBatchSampler(Sampler):
     """
     Batches of examples that fit the same canvas and have similar source lengths. What an update of the weights sees,
     its *global batch*, is formed first and then shared out, so it does not depend on how many processes there are or
-    how many batches are accumulated. Of the canvases that hold a global batch, the smallest is used every other time
-    and the largest otherwise: short programs must also be learned on the long canvas that the model samples on, but
-    most of the time that would be work on padding.
+    how many batches are accumulated. A share of the global batches is put on the largest canvas, the others on the
+    smallest that holds them: short programs must also be learned on the long canvas that the model may sample on, but
+    most of that is work on padding.
 
     Args:
         lengths (`Sequence[tuple[int, int]]`): Source and target length of the examples, in tokens.
@@ -26,6 +26,7 @@ class LengthBatchSampler(Sampler):
         seed (`int`): Of the order.
         accumulation_steps, num_processes, process_index (`int`):
             Batches that each process accumulates, how many processes share the examples, and which one this is.
+        full_canvas_share (`float`): Of the global batches, from 0 to 1.
 
     Yields:
         `list[tuple[int, int]]`: For each batch of this process, index and canvas of its examples: keys for
@@ -44,6 +45,7 @@ class LengthBatchSampler(Sampler):
         accumulation_steps: int = 1,
         num_processes: int = 1,
         process_index: int = 0,
+        full_canvas_share: float = 0.5,
     ):
         self.global_batch_size = batch_size * accumulation_steps * num_processes
         if len(lengths) < self.global_batch_size:
@@ -62,6 +64,7 @@ class LengthBatchSampler(Sampler):
         self.keys = [(min(c for c in self.canvases if c >= target), source) for source, target in lengths]
         self.batch_size, self.accumulation_steps, self.seed = batch_size, accumulation_steps, seed
         self.num_processes, self.process_index = num_processes, process_index
+        self.full_canvas_share = full_canvas_share
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, first_update: int = 0) -> None:
@@ -88,7 +91,7 @@ class LengthBatchSampler(Sampler):
         rng.shuffle(batches)
         coins = [rng.random() for _ in batches]
         for batch, coin in list(zip(batches, coins))[self.first_update :]:
-            canvas = self.largest if coin < 0.5 else max(self.keys[i][0] for i in batch)
+            canvas = self.largest if coin < self.full_canvas_share else max(self.keys[i][0] for i in batch)
             for number in range(self.accumulation_steps):
                 start = (number * self.num_processes + self.process_index) * self.batch_size
                 yield [(i, canvas) for i in batch[start : start + self.batch_size]]
@@ -112,15 +115,23 @@ class LengthBatchStream(IterableDataset):
 
     Args:
         dataset (`IterableDataset`): This process's share of the examples, with `set_epoch` and `skip`.
-        batch_size, canvases, seed, accumulation_steps: See [`LengthBatchSampler`].
+        batch_size, canvases, seed, accumulation_steps, full_canvas_share: See [`LengthBatchSampler`].
 
     Yields:
         `list[dict]`: The examples of a batch.
     """
 
-    def __init__(self, dataset, batch_size: int, canvases: Sequence[int], seed: int = 0, accumulation_steps: int = 1):
+    def __init__(
+        self,
+        dataset,
+        batch_size: int,
+        canvases: Sequence[int],
+        seed: int = 0,
+        accumulation_steps: int = 1,
+        full_canvas_share: float = 0.5,
+    ):
         self.dataset, self.batch_size, self.accumulation_steps = dataset, batch_size, accumulation_steps
-        self.canvases, self.seed = sorted(canvases), seed
+        self.canvases, self.seed, self.full_canvas_share = sorted(canvases), seed, full_canvas_share
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, first_update: int = 0) -> None:
@@ -152,7 +163,7 @@ class LengthBatchStream(IterableDataset):
         pool = sorted(pool, key=lambda example: (self._canvas(example), len(example["source"])))
         for position, coin in list(zip(updates, coins))[done:]:
             update = pool[position * size : (position + 1) * size]
-            canvas = self.canvases[-1] if coin < 0.5 else max(map(self._canvas, update))
+            canvas = self.canvases[-1] if coin < self.full_canvas_share else max(map(self._canvas, update))
             for start in range(0, size, self.batch_size):
                 yield [{**example, "canvas": canvas} for example in update[start : start + self.batch_size]]
 

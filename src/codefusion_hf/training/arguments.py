@@ -43,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--canvas_buckets", type=int, nargs="*", help="Shorter canvases for batches of short programs, in tokens."
     )
+    data.add_argument(
+        "--full_canvas_share",
+        type=float,
+        default=0.5,
+        help="Share of the updates on the full canvas although a shorter one would do.",
+    )
     data.add_argument("--max_train_samples", type=int)
     data.add_argument("--max_eval_samples", type=int, default=200)
     data.add_argument("--dataloader_num_workers", type=int, default=0, help="Processes that prepare batches.")
@@ -112,6 +118,8 @@ def check_arguments(args: argparse.Namespace, can_validate: bool, has_length: bo
     check_ranges(args)
     if args.max_train_steps and args.num_train_epochs:
         raise ValueError("give --max_train_steps or --num_train_epochs, not both")
+    if not 0 <= args.full_canvas_share <= 1:
+        raise ValueError(f"--full_canvas_share must be from 0 to 1, got {args.full_canvas_share}")
     if args.early_stopping_patience and not can_validate:
         raise ValueError(
             "--early_stopping_patience is for fine-tuning, with something to validate on: give --validation_file"

@@ -155,12 +155,17 @@ class _Run:
         }
         self.streams = isinstance(self.dataset, IterableDataset)
         if self.streams:
-            self.batches, self.updates_per_epoch = LengthBatchStream(self.dataset, *common), None
+            self.batches = LengthBatchStream(self.dataset, *common, full_canvas_share=args.full_canvas_share)
+            self.updates_per_epoch = None
             loading["num_workers"] = min(1, args.dataloader_num_workers)  # each worker would read the whole stream
             self.loader = DataLoader(self.batches, batch_size=None, **loading)
         else:
             self.batches = LengthBatchSampler(
-                self.dataset.lengths(), *common, accelerator.num_processes, accelerator.process_index
+                self.dataset.lengths(),
+                *common,
+                accelerator.num_processes,
+                accelerator.process_index,
+                args.full_canvas_share,
             )
             self.updates_per_epoch = self.batches.num_updates
             self.loader = DataLoader(IndexedDataset(self.dataset), batch_sampler=self.batches, **loading)
@@ -427,7 +432,8 @@ def _trackers(names: list[str]) -> list[str]:
 
 def _measure_speed(args, model, tokenizer, dataset, canvases) -> None:
     collator = Collator(tokenizer.pad_token_id, canvases, model.config.max_source_length)
-    sampler = LengthBatchSampler(dataset.lengths(), args.per_device_train_batch_size, canvases, args.seed)
+    size, share = args.per_device_train_batch_size, args.full_canvas_share
+    sampler = LengthBatchSampler(dataset.lengths(), size, canvases, args.seed, full_canvas_share=share)
     loader = DataLoader(IndexedDataset(dataset), batch_sampler=sampler, collate_fn=collator)
     batches = [batch for batch, _ in zip(loader, range(9))]
     for batch in batches:
