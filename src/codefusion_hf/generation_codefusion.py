@@ -218,7 +218,7 @@ class DiffusionGenerationMixin:
     def _on_short_canvases(
         self, state: SamplingState, timesteps: list[int], buckets: list[int], run: SamplingRun
     ) -> dict:
-        """Most programs are much shorter than the canvas: an utterance gets the first that holds all its candidates."""
+        """Most programs are shorter than the canvas: an utterance gets the first that holds all its candidates."""
         pad, eos = self.config.pad_token_id, self.config.eos_token_id
         full, programs = state.latents.shape[1], {}
         for size in (*buckets, full):
