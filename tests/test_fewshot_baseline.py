@@ -273,7 +273,7 @@ def interrupted(stub: Stub, output: Path, rows: Path, number: int, signum: int) 
     while stub.answered < number and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
     process.send_signal(signum)
-    time.sleep(0.5)
+    time.sleep(3)  # to react in, beside other work
     stub.hold_at = None
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -16,7 +16,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, 
 from transformers.generation.streamers import BaseStreamer
 
 from .data.encoding import canonical
-from .evaluation import _check_count, _check_text, _prompt, given, rank_candidates
+from .evaluation import check_count, check_text, checked_prompt, given, rank_candidates
 from .generation_codefusion import CANVAS_MARGIN
 from .generation_config_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
 from .languages import get_language
@@ -59,7 +59,7 @@ def edit_candidates(
             [`evaluation.generate_candidates`] refuses.
         TypeError: For an unknown setting.
     """
-    _check_text(draft, "the draft")
+    check_text(draft, "the draft")
     if not draft.strip():
         raise ValueError("the draft is empty: give a program to edit")
     language = get_language(model.config.language) if model.config.language else None
@@ -143,8 +143,8 @@ def templates(
         ValueError: If there is no hole, a hole cannot be told from the text beside it, the numbers are out of range or
             their combinations are too many, or no template fits on the canvas.
     """
-    _check_text(template, "the template")
-    _check_text(hole, "the mark of a hole")
+    check_text(template, "the template")
+    check_text(hole, "the mark of a hole")
     if not hole.strip():
         raise ValueError("the mark of a hole is empty")
     parts = re.split(f"(?:{re.escape(hole)})+", template)
@@ -236,7 +236,7 @@ def _hole_sizes(hole_tokens: int | Sequence[int] | None, num_holes: int) -> list
         return [n for n in range(1, DEFAULT_HOLE_TOKENS + 1) if n == 1 or n**num_holes <= DEFAULT_TEMPLATES]
     sizes = list(hole_tokens) if isinstance(hole_tokens, Sequence) else [hole_tokens]
     for size in sizes:
-        _check_count("hole_tokens", size)
+        check_count("hole_tokens", size)
     if not 1 <= len(sizes) ** num_holes <= MAX_TEMPLATES:
         raise ValueError(
             f"{len(sizes)} sizes for each of {num_holes} holes are {len(sizes) ** num_holes} templates, but at most "
@@ -261,8 +261,8 @@ def _generate(
     settings: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Candidates of several calls of `generate`, ranked together; `text` gives literals beside the utterance."""
-    _check_count("num_return_sequences", num_return_sequences)
-    inputs = tokenizer([_prompt(model, tokenizer, example)], return_tensors="pt").to(model.device)
+    check_count("num_return_sequences", num_return_sequences)
+    inputs = tokenizer([checked_prompt(model, tokenizer, example)], return_tensors="pt").to(model.device)
     settings = given(settings)
     # As in `generate_candidates`: more are asked for than returned.
     drawn = max(num_return_sequences, min(8 * num_return_sequences, MAX_CANDIDATES))

@@ -71,7 +71,7 @@ def check_utterance(nl: str) -> str:
         TypeError: If it is no string.
         ValueError: If it is blank, or holds NUL or a lone surrogate.
     """
-    _check_text(nl, "the utterance")
+    check_text(nl, "the utterance")
     if not nl.strip():
         raise ValueError("the utterance is empty: say in a sentence what the program should do")
     return nl
@@ -86,7 +86,7 @@ def check_table(table: dict[str, Any] | None) -> dict[str, Any] | None:
     """
     for name, cells in table_columns(table):
         for text in (name, *cells):
-            _check_text(text, "the table")
+            check_text(text, "the table")
     return table
 
 
@@ -97,7 +97,7 @@ def check_examples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, e
     """
     for example in examples:
         try:
-            _prompt(model, tokenizer, example)
+            checked_prompt(model, tokenizer, example)
         except ValueError as error:
             raise ValueError(f"the row with id {example['id']}: {error}") from None
 
@@ -138,14 +138,16 @@ def generate_candidates(
             or a setting out of range.
         TypeError: For an unknown setting.
     """
-    _check_count("num_return_sequences", num_return_sequences)
-    _check_count("batch_size", batch_size)
-    prompts = [_prompt(model, tokenizer, example) for example in examples]
+    check_count("num_return_sequences", num_return_sequences)
+    check_count("batch_size", batch_size)
+    prompts = [checked_prompt(model, tokenizer, example) for example in examples]
     settings = given(settings)
     # More are asked for than sampled: programs that differ in spelling alone count once, and invalid ones come last.
     drawn = max(num_return_sequences, min(8 * num_return_sequences, MAX_CANDIDATES))
     settings.setdefault("num_candidates", model.generation_config.num_candidates or MIN_CANDIDATES)
     settings["num_candidates"] = max(settings["num_candidates"], num_return_sequences)
+    if settings.get("dedupe", model.generation_config.dedupe) is False:
+        drawn = settings["num_candidates"]  # there are no others
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little padding
     candidates: dict[int, list] = {}
     for start in range(0, len(order), batch_size):
@@ -203,8 +205,8 @@ def predict(
         OSError: If a file cannot be read or written.
     """
     data, output = Path(data), Path(output)
-    _check_count("num_return_sequences", num_return_sequences)
-    _check_count("batch_size", batch_size)
+    check_count("num_return_sequences", num_return_sequences)
+    check_count("batch_size", batch_size)
     rows = read_examples(data)
     if not output.parent.is_dir():
         raise ValueError(f"cannot write {output}: there is no folder {output.parent}")
@@ -293,7 +295,7 @@ def write_predictions(
         ValueError: If the output belongs to another run, or the batch size is out of range.
         OSError: If the output cannot be read or written.
     """
-    _check_count("batch_size", batch_size)
+    check_count("batch_size", batch_size)
     output = Path(output)
     rank, num_processes = (state.process_index, state.num_processes) if state else (0, 1)
     # Only the first process touches the files.
@@ -346,7 +348,7 @@ def read_examples(path: str | Path) -> list[dict[str, Any]]:
                     if key not in row:
                         raise ValueError(f'the row has no "{key}"; its keys are {", ".join(row) or "none"}')
                 if not isinstance(row["id"], int):
-                    _check_text(row["id"], "the id")
+                    check_text(row["id"], "the id")
                 check_utterance(row["nl"])
                 row["table"] = check_table(table_of(row))
             except (TypeError, ValueError) as error:
@@ -380,7 +382,7 @@ def folder_digest(path: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example: dict[str, Any]) -> str:
+def checked_prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example: dict[str, Any]) -> str:
     """Builds the model's input and refuses what does not fit: a truncated sentence would ask for something else."""
     prompt = source_text(check_utterance(example["nl"]), check_table(example.get("table")))
     length, limit = len(tokenizer(prompt, verbose=False).input_ids), model.config.max_source_length
@@ -477,7 +479,8 @@ def _parse_object(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _check_text(text: str, what: str) -> None:
+def check_text(text: str, what: str) -> None:
+    """Raises `TypeError` or `ValueError` for what is not text that a file can hold, naming it as `what`."""
     if not isinstance(text, str):
         raise TypeError(f"{what} must be text, got {type(text).__name__}")
     found = _FORBIDDEN_CHARACTER.search(text)
@@ -486,7 +489,8 @@ def _check_text(text: str, what: str) -> None:
         raise ValueError(f"{what} holds the character U+{ord(found[0]):04X} ({kind}) at position {found.start()}")
 
 
-def _check_count(name: str, value: int) -> None:
+def check_count(name: str, value: int) -> None:
+    """Raises `TypeError` or `ValueError` for what is not a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     if value < 1:

@@ -8,8 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from codefusion_hf.evaluation import rank_candidates
 from codefusion_hf.languages import bash
-from codefusion_hf.languages.bash import canonicalize, is_valid, literals, matches, normalize, spans, template
+from codefusion_hf.languages.bash import (
+    canonicalize,
+    is_grounded,
+    is_valid,
+    literals,
+    matches,
+    normalize,
+    spans,
+    template,
+)
 
 
 DATA = Path(os.environ.get("CODEFUSION_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -98,10 +108,19 @@ def test_offsets_count_characters_not_bytes():
 def test_validity(code, valid, strict):
     assert is_valid(code) is valid
     assert is_valid(code, strict=True) is strict
+    assert is_grounded(code, "list all") is strict and is_grounded(code, "") is strict
     if not valid:
         assert spans(code) == literals(code) == []
         with pytest.raises(ValueError):
             canonicalize(code)
+
+
+def test_an_unknown_command_that_the_utterance_names_is_grounded():
+    assert is_grounded("ls | frobnicate", "pipe the files to frobnicate")
+    assert not is_grounded("ls | frobnicate | defrob", "pipe the files to frobnicate")
+    programs = ["ls | frobnicate", "ls | cat", "ls |"]
+    ranked = rank_candidates(programs, [-0.1, -0.2, 0.0], {"nl": "list files"}, "bash")
+    assert [candidate["code"] for candidate in ranked] == ["ls | cat", "ls | frobnicate", "ls |"]
 
 
 @pytest.mark.parametrize(

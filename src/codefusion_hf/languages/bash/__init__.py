@@ -7,7 +7,7 @@ shape of the arguments, but not the arguments themselves.
 
 from __future__ import annotations
 
-from .syntax import KNOWN_COMMANDS, canonicalize, is_valid, literals, normalize, spans
+from .syntax import KNOWN_COMMANDS, canonicalize, is_grounded, is_valid, literals, normalize, spans
 from .templates import MODES, comparable, matches, template
 
 
@@ -26,6 +26,7 @@ __all__ = [
     "NAME",
     "canonicalize",
     "comparable",
+    "is_grounded",
     "is_valid",
     "literals",
     "matches",

@@ -129,15 +129,26 @@ def is_valid(code: str, strict: bool = False) -> bool:
         root = parse_valid(code)
     except (TypeError, ValueError):
         return False
-    if not strict:
-        return True
+    return not strict or not _unknown_commands(root, code)
+
+
+def is_grounded(code: str, nl: str, table: Any = None) -> bool:
+    """Whether `code` parses and each of its commands is a known one (see [`is_valid`]) or named by the utterance."""
+    try:
+        unknown = _unknown_commands(parse_valid(code), code)
+    except (TypeError, ValueError):
+        return False
+    return all(name in nl for name in unknown)
+
+
+def _unknown_commands(root: Any, code: str) -> set[str]:
     names, functions = set(), set()
     for node, _ in walk(root):
         if node.type == "command_name":
             names.add(text_of(node, code))
         elif node.type == "function_definition":
             functions.add(text_of(node.child_by_field_name("name"), code))
-    return all(name in functions or is_known(name) for name in names)
+    return {name for name in names - functions if not is_known(name)}
 
 
 def is_known(name: str) -> bool:
