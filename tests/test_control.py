@@ -219,6 +219,7 @@ def test_canvas_buckets_do_less_work_and_batches_equal_singles(model, inputs):
     finally:
         model.denoise = denoise
     assert lengths[0] == 8 and sorted(set(lengths)) == list(dict.fromkeys(lengths)), "from the smallest up"
+    assert len(set(lengths)) > 1 and max(lengths) < 32, "they end on several canvases, and none needs the full one"
     for row in range(5):
         single = {name: value[row : row + 1] for name, value in inputs.items()}
         assert trimmed(model.generate(**single, **settings)) == together[3 * row : 3 * row + 3]
@@ -238,18 +239,27 @@ def test_a_large_batch_is_read_off_in_pieces(model, inputs, monkeypatch):
     assert decoded == [20] * 6 + [10] * 3, "two utterances of ten candidates at a time"
 
 
-def test_a_program_that_outgrows_its_canvas_gets_the_next_one(model, inputs, monkeypatch):
-    program = F.embedding(torch.tensor([[5] * 20 + [2] + [0] * 11]), model.embedding_table())
+@pytest.mark.parametrize(
+    ("outgrows", "expected"),
+    [(0, [8, 21, 22, 22]), (1, [8, 8, 21, 22, 22])],
+    ids=["from the first estimate on", "after all"],
+)
+def test_a_program_that_outgrows_its_canvas_gets_the_next_one(model, inputs, monkeypatch, outgrows, expected):
+    """Canvases of 8, 21 and 22 for a program of 20 tokens: its end needs one position, and one is to be spare."""
+    long = F.embedding(torch.tensor([[5] * 20 + [2] + [0] * 11]), model.embedding_table())
+    short = F.embedding(torch.zeros(1, 32, dtype=torch.long), model.embedding_table())
     calls = []
 
     def estimate(sample, timesteps, *args):
         calls.append(sample.shape[1])
+        program = short if len(calls) <= outgrows else long
         return program[:, : sample.shape[1]].expand(len(sample), -1, -1)
 
     monkeypatch.setattr(model, "denoise", estimate)
     single = {name: value[:1] for name, value in inputs.items()}
-    out = model.generate(**single, num_inference_steps=2, canvas_buckets=[8, 21, 22], decode_with="nearest", seed=0)
-    assert calls == [8, 8, 21, 21, 22, 22], "a position to spare beside the end"
+    settings = {"num_inference_steps": 2, "decode_with": "nearest", "seed": 0}
+    out = model.generate(**single, canvas_buckets=[8, 21, 22], **settings)
+    assert calls == expected
     assert trimmed(out) == [[5] * 20]
 
 

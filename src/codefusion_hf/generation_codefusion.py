@@ -219,18 +219,22 @@ class DiffusionGenerationMixin:
         self, state: SamplingState, timesteps: list[int], buckets: list[int], run: SamplingRun
     ) -> dict:
         """Most programs are shorter than the canvas: an utterance gets the first that holds all its candidates."""
-        pad, eos = self.config.pad_token_id, self.config.eos_token_id
         full, programs = state.latents.shape[1], {}
         for size in (*buckets, full):
             everyone = torch.ones_like(state.utterances, dtype=torch.bool)
             found = self._finish(state.select(everyone, size), timesteps, run)
-            programs |= found
-            lengths = {i: cut(tokens[..., 0], pad, eos).ne(pad).sum(-1).max() for i, (tokens, _) in found.items()}
-            tight = [i for i, length in lengths.items() if length > size - CANVAS_MARGIN]
-            if not tight:
+            fitting = {i for i, (tokens, _) in found.items() if size == full or self._fit(tokens[..., 0]).all()}
+            programs |= {i: found[i] for i in fitting}
+            rest = [i not in fitting for i in state.utterances.tolist()]
+            if not any(rest):
                 break
-            state = state.select(torch.isin(state.utterances, torch.tensor(tight, device=state.utterances.device)))
+            state = state.select(torch.tensor(rest, device=state.utterances.device))
         return programs
+
+    def _fit(self, tokens: torch.Tensor) -> torch.Tensor:
+        # Whether programs `(rows, length)` end on their canvas, with a position to spare.
+        pad = self.config.pad_token_id
+        return cut(tokens, pad, self.config.eos_token_id).ne(pad).sum(-1) <= tokens.shape[1] - CANVAS_MARGIN
 
     def _finish(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> dict[int, tuple]:
         """Denoises, revises and decodes: the most probable tokens of each utterance and their log-probabilities."""
@@ -267,6 +271,13 @@ class DiffusionGenerationMixin:
                 latents = torch.where(state.finished[:, None, None], state.latents, latents)
             state.latents, state.denoised = latents, denoised
             run.after_step(self, state, timestep)
+            if timestep == timesteps[0] and latents.shape[1] < run.config.max_length and not run.whole:
+                # What outgrows a short canvas mostly does so from the first estimate on, of any candidate.
+                drafts = nearest_scores(denoised[:: run.config.num_candidates], run.table).argmax(-1)
+                if not (fit := self._fit(drafts)).all():
+                    state = state.select(fit)
+                if not len(state.utterances):
+                    return done
             if run.config.stability_threshold is None:
                 continue
             stop_stable_rows(state, run)
