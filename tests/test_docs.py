@@ -28,7 +28,8 @@ from codefusion_hf import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "model_cards/cf.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted(path for path in ROOT.glob("model_cards/*.md") if not path.name.endswith(".template.md")),
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
