@@ -78,6 +78,8 @@ def main():
         cells = [f"{100 * c['mean'][metric][name]:.1f} ± {100 * c['sd'][metric][name]:.1f}" for c in columns]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     for label, name in SAME.items():
+        if name not in columns[0]["same_first_candidate"]:  # `--variants` without it
+            continue
         cells = [f"{100 * column['same_first_candidate'][name]:.1f}" for column in columns]
         lines.append(f"| same first candidate {label} | {' | '.join(cells)} |")
     settings = results["settings"]

@@ -86,3 +86,11 @@ def test_the_challenge_has_not_got_worse(cf):
     rows = read_pairs(FIXTURES / "cf_challenge.jsonl", "cf")[::5]
     scores = match_scores(generate_candidates(*cf, rows), rows, "cf")
     assert scores["strict_1"] >= 50 and scores["valid_1"] >= 97
+
+
+def test_bash_answers_with_five_commands():
+    utterances = ["Find all *.txt files under the current directory", "Print the current date"]
+    first, *rest = generate_candidates(*load("bash"), [{"nl": nl} for nl in utterances])
+    assert first[0]["code"] == 'find . -name "*.txt"'
+    for ranked in (first, *rest):
+        assert len({candidate["code"] for candidate in ranked}) == 5 and ranked[0]["valid"]
