@@ -344,7 +344,7 @@ def same_size_t5(model, tokenizer: PreTrainedTokenizerBase) -> T5ForConditionalG
     values = model.config.to_dict()
     values["encoder_config"] = {"model_type": "t5", "num_layers": model.config.encoder_config.num_hidden_layers}
     with torch.device("meta"):
-        config = from_scratch(CodeFusionConfig.from_dict(values), tokenizer, attn_implementation="sdpa")[0].config
+        config = from_scratch(CodeFusionConfig.from_dict(values), tokenizer, attn_implementation="eager")[0].config
     target, shape = count_parameters(model), config.to_dict()
 
     def widened(d_model: int, d_ff: int) -> T5ForConditionalGeneration:
@@ -358,7 +358,8 @@ def same_size_t5(model, tokenizer: PreTrainedTokenizerBase) -> T5ForConditionalG
             range(32, 4 * config.d_ff, 32), key=lambda size: abs(count_parameters(widened(d_model, size)) - target)
         )
     t5 = widened(d_model, d_ff)
-    t5.set_attn_implementation("sdpa")
+    if t5._supports_sdpa:  # newer transformers: the faster one for T5
+        t5.set_attn_implementation("sdpa")
     return t5
 
 

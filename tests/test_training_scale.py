@@ -113,7 +113,7 @@ def test_processes_and_accumulation_do_not_change_the_losses(kind, whole):
     for mine, theirs in zip(one, other):
         assert mine["step"] == theirs["step"] and mine["epoch"] == theirs["epoch"]
         for name in ("loss", "denoising_loss", "decoder_mse_loss", "cross_entropy_loss", "grad_norm"):
-            tolerance = 1e-3 if name == "grad_norm" else 3e-4
+            tolerance = 5e-3 if name == "grad_norm" else 3e-4
             assert mine[name] == pytest.approx(theirs[name], rel=tolerance), (mine["step"], name)
     weights, others = (load_file(whole(name) / "model.safetensors") for name in ("1 x 8", kind))
     flat = [torch.cat([part[name].flatten() for name in sorted(weights)]) for part in (weights, others)]
