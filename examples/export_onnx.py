@@ -53,7 +53,7 @@ LEFT_OUT = ("canvas_buckets", "stability_threshold")
 class TraceableStack(CodeFusionStack):
     """[`CodeFusionStack`] for a canvas whose length is not known when the graph is written."""
 
-    def forward(self, hidden_states, memory_key_values, memory_mask):
+    def forward(self, hidden_states, memory_key_values, memory_mask, visible=None):
         """As in [`CodeFusionStack`]."""
         index = torch.arange(hidden_states.shape[1])
         hidden_states = hidden_states + self.positions(index)
@@ -134,7 +134,7 @@ class DenoiserGraph(Graph):
         memory = CodeFusionMemory(hidden_states, mask, None, can_copy, pairs(key_values), [])
         timesteps = timestep.expand(latents.shape[0])
         inputs = self.model._scaled(latents, timesteps)
-        return self.model.denoiser(inputs, timesteps, memory, source_embeddings, previous)
+        return self.model.denoiser(inputs, timesteps[:, None], memory, source_embeddings, previous)
 
 
 class DecoderGraph(Graph):
@@ -168,7 +168,7 @@ def export(model, tokenizer, folder: str | Path) -> None:
 
     Raises:
         ImportError: without the exporter's packages.
-        ValueError: for models with infilling, and for settings that the NumPy loop does not know.
+        ValueError: for models with infilling or a `skew_window`, and for settings that the NumPy loop does not know.
     """
     try:
         import onnx  # noqa: F401
@@ -177,6 +177,8 @@ def export(model, tokenizer, folder: str | Path) -> None:
         raise ImportError("exporting graphs needs onnx and onnxscript: pip install 'codefusion-hf[onnx]'") from None
     if model.encoder is None:
         raise ValueError("a model with `conditioning='infill'` cannot be exported: it has no encoder")
+    if model.config.skew_window is not None:
+        raise ValueError("a model with a `skew_window` cannot be exported: the graph has one timestep for all tokens")
     settings = sampling_settings(model)  # before the slow part
 
     table = model.embedding_table().float()

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import trimmed
 
+from codefusion_hf import CodeFusionForConditionalGeneration
 from codefusion_hf.sampling_codefusion import CandidateNoise
 
 
@@ -218,3 +219,10 @@ def test_what_only_saves_time_is_left_out(examples, model, capsys):
     plain = examples[0].sampling_settings(model)
     assert examples[0].sampling_settings(model, **settings) == plain
     assert "canvas_buckets, stability_threshold" in capsys.readouterr().err
+
+
+def test_what_the_graphs_cannot_do_is_refused(examples, tiny_cf, tmp_path):
+    model = CodeFusionForConditionalGeneration.from_pretrained(tiny_cf, skew_window=4)
+    with pytest.raises(ValueError, match="one timestep for all tokens"):
+        examples[0].export(model, None, tmp_path / "graphs")
+    assert not (tmp_path / "graphs").exists()

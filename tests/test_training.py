@@ -73,7 +73,8 @@ def log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_32_real_pairs_are_overfitted_by_sampling(tmp_path):
+@pytest.mark.parametrize("noise", [[], ["--skew_window", 4]], ids=["even", "skewed"])
+def test_32_real_pairs_are_overfitted_by_sampling(noise, tmp_path):
     """The recipe can learn: fresh weights, 500 steps, and at least 95 % exact matches among sampled programs."""
     rows = PAIRS.read_text().splitlines()[:32]
     (tmp_path / "pairs.jsonl").write_text("\n".join(rows) + "\n")
@@ -83,6 +84,7 @@ def test_32_real_pairs_are_overfitted_by_sampling(tmp_path):
         *("--train_file", tmp_path / "pairs.jsonl", "--validation_file", tmp_path / "pairs.jsonl"),
         *("--max_train_steps", 500, "--per_device_train_batch_size", 32, "--learning_rate", "3e-3"),
         *("--num_warmup_steps", 50, "--ema_decay", 0.99, "--logging_steps", 250, "--checkpointing_steps", 1000),
+        *noise,
     )
     scores = log(tmp_path / "out")[-1]
     assert scores["step"] == 500 and scores["exact_1"] >= 95
@@ -187,6 +189,7 @@ FROM_TINY = ["--model_name_or_path", TINY]
         ([*FROM_TINY, "--streaming"], "streamed data have no length: give --max_train_steps"),
         ([*FROM_TINY, "--push_to_hub"], "--push_to_hub needs --hub_model_id ORGANISATION/NAME"),
         ([*FROM_TINY, "--lora_rank", "0"], "--lora_rank must be at least 1"),
+        ([*FROM_TINY, "--skew_window", "-1"], "`skew_window` must be at least 1 or None, got -1"),
         ([*FROM_TINY, "--torch_compile", "fast"], "--torch_compile must be one of"),
         ([*FROM_TINY, "--language", "cobol"], "choose from"),
         ([*FROM_TINY, "--max_train_samples", "-1"], "--max_train_samples must be at least 1, got -1"),

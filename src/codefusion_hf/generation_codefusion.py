@@ -26,6 +26,7 @@ from .sampling_codefusion import (
     on_canvas,
     only_fixed,
     row_seeds,
+    stop_ended_rows,
     stop_stable_rows,
 )
 from .scheduling_codefusion import CodeFusionScheduler
@@ -130,14 +131,16 @@ class DiffusionGenerationMixin:
 
         # 2. Draw x_T: one generator for each candidate. An edit starts from its noised draft instead.
         editing = init_ids is not None and config.strength < 1
-        scheduler = self._prepare_scheduler(config, config.strength if editing else 1.0)
+        infilling = infill_ids is not None or infill_mask is not None
+        skew_window = None if editing or infilling else self.config.skew_window
+        scheduler = self._prepare_scheduler(config, config.strength if editing else 1.0, skew_window)
         noise = CandidateNoise(seeds, num_candidates, (config.max_length, self.config.embedding_dim), device)
         noise_T = noise.draw()
         state = SamplingState(
             torch.arange(batch_size, device=device), memory, null_memory, noise, scheduler, latents=noise_T
         )
         canvas = (batch_size, config.max_length)
-        if infill_ids is not None or infill_mask is not None:
+        if infilling:
             fixed = fixed_tokens(infill_ids, infill_mask, canvas, self.config)
             state.fixed = fixed.to(device).repeat_interleave(num_candidates, dim=0)
         if editing:
@@ -161,7 +164,7 @@ class DiffusionGenerationMixin:
             state.fixed = trusted if state.fixed is None else torch.where(state.fixed < 0, trusted, state.fixed)
             state.held_noise = noise_T
         buckets = [size for size in sorted(config.canvas_buckets or []) if size < config.max_length]
-        if buckets and timesteps and not whole and state.fixed is None:
+        if buckets and timesteps and not whole and state.fixed is None and skew_window is None:
             programs = self._on_short_canvases(state, timesteps, buckets, run)
         else:
             programs = self._finish(state, timesteps, run)
@@ -187,7 +190,9 @@ class DiffusionGenerationMixin:
             output.denoising_timesteps = torch.tensor(run.state_timesteps)
         return output
 
-    def _prepare_scheduler(self, config: CodeFusionGenerationConfig, strength: float = 1.0) -> CodeFusionScheduler:
+    def _prepare_scheduler(
+        self, config: CodeFusionGenerationConfig, strength: float = 1.0, skew_window: int | None = None
+    ) -> CodeFusionScheduler:
         # The sampler that `config` names, on its grid.
         scheduler = CodeFusionScheduler.from_config(self.config)
         scheduler.set_timesteps(
@@ -198,6 +203,7 @@ class DiffusionGenerationMixin:
             variance_type=config.variance_type,
             signal_power=self.config.signal_power,
             strength=strength,
+            skew_window=skew_window,
         )
         return scheduler
 
@@ -264,7 +270,11 @@ class DiffusionGenerationMixin:
         done = []
         for timestep in timesteps:
             latents = self._hold(state.latents, timestep, state, run)
-            denoised = self._estimate(latents, timestep, state, run)
+            indices = timestep
+            if skewed := state.scheduler.skew_window is not None:
+                indices, seen, decided = state.scheduler.reach(timestep, latents.shape[1])
+                indices = indices[:seen]
+            denoised = self._estimate(latents, indices, state, run)
             fresh = state.noise.draw() if state.scheduler.is_stochastic else None
             latents = state.scheduler.step(denoised, timestep, latents, fresh)
             if state.finished is not None:
@@ -278,9 +288,12 @@ class DiffusionGenerationMixin:
                     state = state.select(fit)
                 if not len(state.utterances):
                     return done
-            if run.config.stability_threshold is None:
+            if skewed:
+                stop_ended_rows(state, decided, run, self.config)
+            elif run.config.stability_threshold is not None:
+                stop_stable_rows(state, run)
+            else:
                 continue
-            stop_stable_rows(state, run)
             over = state.finished.view(len(state.utterances), -1).all(-1)
             if over.all():
                 break
@@ -305,13 +318,24 @@ class DiffusionGenerationMixin:
             state.latents = state.denoised = self._estimate(latents, timestep, state, run)
             run.after_step(self, state, timestep)
 
-    def _estimate(self, latents: torch.Tensor, timestep: int, state: SamplingState, run: SamplingRun) -> torch.Tensor:
-        """x0 as the denoiser sees it, after guidance, clamping and what is held."""
-        timesteps = torch.full((len(latents),), timestep, device=latents.device)
-        denoised = self.denoise(latents, timesteps, state.memory, state.denoised, run.table)
+    def _estimate(
+        self, latents: torch.Tensor, timestep: int | torch.Tensor, state: SamplingState, run: SamplingRun
+    ) -> torch.Tensor:
+        """
+        x0 as the denoiser sees it, after guidance, clamping and what is held; `timestep` is one for all tokens, or one
+        for each of those that are looked at.
+        """
+        timesteps = torch.as_tensor(timestep, device=latents.device).view(1, -1).expand(len(latents), -1)
+        behind = latents.shape[1] - timesteps.shape[1] if timesteps.shape[1] > 1 else 0
+        latents = latents[:, : latents.shape[1] - behind]
+        previous = None if state.denoised is None else state.denoised[:, : latents.shape[1]]
+        denoised = self.denoise(latents, timesteps, state.memory, previous, run.table)
         if state.null_memory is not None:
-            null = self.denoise(latents, timesteps, state.null_memory, state.denoised, run.table)
+            null = self.denoise(latents, timesteps, state.null_memory, previous, run.table)
             denoised = null + run.config.guidance_scale * (denoised - null)
+        if behind:  # nothing is known of it yet
+            padding = run.table[self.config.pad_token_id].expand(len(denoised), behind, -1)
+            denoised = torch.cat([denoised, padding], dim=1)
         if run.config.clamping:
             denoised = F.embedding(nearest_scores(denoised, run.table).argmax(-1), run.table)
         if state.fixed is not None:
@@ -348,6 +372,8 @@ class DiffusionGenerationMixin:
             config = type(self.generation_config)(**config.to_dict())
         if generation_config is not None:
             config.update(**self.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True)
+        if self.config.skew_window is not None and config.sampler is None:
+            config.sampler = "ddim"  # the default of all others cannot do it
         config.update(**type(self.generation_config)._get_default_generation_params(), defaults_only=True)
         kwargs = {key: value for key, value in kwargs.items() if key not in _TRAINER_KWARGS}
         for name in kwargs:

@@ -205,11 +205,14 @@ class CodeFusionStack(nn.Module):
         hidden_states: torch.Tensor,
         memory_key_values: list[tuple[torch.Tensor, torch.Tensor]],
         memory_mask: torch.Tensor,
+        visible: torch.BoolTensor | None = None,
     ) -> torch.Tensor:
-        """`(rows, length, d_model)` to the same shape."""
+        """`(rows, length, d_model)` to the same shape; positions that are not `visible` are not attended to."""
         index = self._canvas(hidden_states.shape[1])
         hidden_states = hidden_states + self.positions.weight[: len(index)]
         position_bias = self.position_bias(index)
+        if visible is not None:
+            position_bias = position_bias + additive_mask(visible, position_bias.dtype)
         for layer, key_values in zip(self.layers, memory_key_values):
             hidden_states = layer(hidden_states, position_bias, key_values, memory_mask)
         return self.norm(hidden_states)
@@ -302,10 +305,16 @@ class CodeFusionCopy(nn.Module):
         return gate, weights, context
 
 
+def additive_mask(visible: torch.BoolTensor, dtype: torch.dtype) -> torch.Tensor:
+    """`(rows, length)` to what is added to attention scores, `(rows, 1, 1, length)`: 0 where visible."""
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill(~visible, torch.finfo(dtype).min)[:, None, None]
+
+
 def timestep_embedding(timesteps: torch.Tensor, dim: int, max_period: float = 10_000.0) -> torch.Tensor:
-    """Sinusoidal features of `(batch_size,)` timesteps in 0..1000, `(batch_size, dim)` (Diffusion-LM, nn.py)."""
+    """Sinusoidal features of timesteps in 0..1000, `(..., dim)` (Diffusion-LM, nn.py)."""
     frequencies = torch.exp(
         -math.log(max_period) * torch.arange(dim // 2, device=timesteps.device, dtype=torch.float32) / (dim // 2)
     )
-    angles = timesteps.float()[:, None] * frequencies
+    angles = timesteps.float()[..., None] * frequencies
     return F.pad(torch.cat([angles.cos(), angles.sin()], dim=-1), (0, dim % 2))

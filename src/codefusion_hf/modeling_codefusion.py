@@ -12,10 +12,14 @@ from transformers.modeling_outputs import ModelOutput
 from .configuration_codefusion import CodeFusionConfig
 from .generation_codefusion import UNCONDITIONAL_LENGTH, DiffusionGenerationMixin
 from .generation_config_codefusion import CodeFusionGenerationConfig
-from .layers_codefusion import CodeFusionMemory, CodeFusionRMSNorm
+from .layers_codefusion import CodeFusionMemory, CodeFusionRMSNorm, additive_mask
 from .loss_codefusion import codefusion_loss
 from .networks_codefusion import CodeFusionDecoder, CodeFusionDenoiser, CodeFusionHead
 from .scheduling_codefusion import CodeFusionScheduler
+
+
+EVEN_ONE_IN = 8  # batches with one noise level when noise rises from left to right
+SKEW_CLEAN_WEIGHT = 0.1  # in the loss, of tokens left of the front: they are there to be read
 
 
 @dataclass
@@ -174,7 +178,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             hidden = F.embedding(input_ids, self.embedding_table())
             if unconditional is not None:
                 visible = visible & ~unconditional[:, None]
-            return CodeFusionMemory(hidden, _additive_mask(visible, hidden.dtype), input_ids, visible, [], [])
+            return CodeFusionMemory(hidden, additive_mask(visible, hidden.dtype), input_ids, visible, [], [])
 
         encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         hidden = self.memory_proj(encoded)
@@ -193,7 +197,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             can_copy = can_copy & ~unconditional[:, None]
         return CodeFusionMemory(
             hidden_states=hidden,
-            mask=_additive_mask(visible, hidden.dtype),
+            mask=additive_mask(visible, hidden.dtype),
             input_ids=input_ids,
             can_copy=can_copy,
             denoiser_key_values=self.denoiser.stack.key_values(hidden),
@@ -207,6 +211,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         memory: CodeFusionMemory,
         previous: torch.Tensor | None = None,
         table: torch.Tensor | None = None,
+        visible: torch.BoolTensor | None = None,
     ) -> torch.Tensor:
         """
         x̂0 = N(x_t, t, E_s).
@@ -214,9 +219,10 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         Args:
             sample (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): x_t; `rows` is a multiple of the
                 memory's batch size, with the candidates of one utterance next to each other.
-            timesteps (`torch.LongTensor` of shape `(rows,)`): Indices in 0..T-1.
+            timesteps (`torch.LongTensor` of shape `(rows,)` or `(rows, length)`): Indices in 0..T-1.
             previous (`torch.FloatTensor`, *optional*): The last x̂0 (self-conditioning).
             table (`torch.FloatTensor` of shape `(vocab_size, latent_dim)`, *optional*): L, if already computed.
+            visible (`torch.BoolTensor` of shape `(rows, length)`, *optional*): Positions that the others attend to.
 
         Returns:
             `torch.FloatTensor` of shape `(rows, length, latent_dim)` in fp32.
@@ -229,11 +235,12 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             source = (memory.hidden_states * power**-0.5).repeat_interleave(len(sample) // len(memory.input_ids), 0)
             inputs = torch.cat([inputs, source], dim=1)
             previous = None if previous is None else F.pad(previous, (0, 0, 0, source.shape[1]))
-        return self._predict(inputs, timesteps, memory, previous, table)[:, : sample.shape[1]]
+        return self._predict(inputs, timesteps, memory, previous, table, visible)[:, : sample.shape[1]]
 
     def _scaled(self, sample: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         # Unit variance at every t.
-        alpha_bar = self.scheduler.alphas_cumprod.to(sample.device, torch.float32)[timesteps][:, None, None]
+        timesteps = timesteps.reshape(len(sample), -1, 1)
+        alpha_bar = self.scheduler.alphas_cumprod.to(sample.device, torch.float32)[timesteps]
         power = self.config.signal_power / self.config.embedding_dim
         return sample * torch.rsqrt(alpha_bar * power + 1 - alpha_bar)
 
@@ -243,22 +250,27 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         drawn = _randn((*shape, 2 * width if self.config.x_start_noise else width), generator, device)
         return drawn[..., :width], drawn[..., width:]
 
-    def _denoise_joint(self, sample, timesteps, memory, previous=None, table=None) -> torch.Tensor:
+    def _denoise_joint(self, sample, timesteps, memory, previous=None, table=None, visible=None) -> torch.Tensor:
         # x̂0 of the program and the utterance behind it, both noised.
         return self._predict(self._scaled(sample, timesteps), timesteps, memory, previous, table)
 
-    def _predict(self, inputs, timesteps, memory, previous, table) -> torch.Tensor:
+    def _predict(self, inputs, timesteps, memory, previous, table, visible=None) -> torch.Tensor:
+        timesteps = timesteps.reshape(len(inputs), -1)
         dtype = memory.hidden_states.dtype
         source = F.embedding(memory.input_ids, table).to(dtype)
-        return self.denoiser(inputs.to(dtype), timesteps, memory, source, previous).float()
+        return self.denoiser(inputs.to(dtype), timesteps, memory, source, previous, visible).float()
 
     def decode(
-        self, denoised: torch.Tensor, memory: CodeFusionMemory, table: torch.Tensor | None = None
+        self,
+        denoised: torch.Tensor,
+        memory: CodeFusionMemory,
+        table: torch.Tensor | None = None,
+        visible: torch.BoolTensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32."""
         table = self.embedding_table() if table is None else table
         denoised = denoised.to(memory.hidden_states.dtype)
-        decoded, hidden = self.decoder(denoised, memory) if self.decoder is not None else (denoised, None)
+        decoded, hidden = self.decoder(denoised, memory, visible) if self.decoder is not None else (denoised, None)
         return decoded, self.head(decoded, hidden, table, memory)
 
     def forward(
@@ -283,7 +295,8 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             labels (`torch.LongTensor` of shape `(batch_size, target_length)`):
                 Programs ending in `</s>`. Padding (the pad token or -100) is diffused like any token.
             unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): See [`encode`].
-            timesteps (`torch.LongTensor` of shape `(batch_size,)`, *optional*): t; uniform in 0..T-1 by default.
+            timesteps (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+                t, of all tokens or, with `config.skew_window`, of the front; uniform in 0..T-1 by default.
             noise (`torch.FloatTensor` of shape `(batch_size, target_length, latent_dim)`, *optional*): ε.
             noise_mask (`torch.BoolTensor` of shape `(batch_size, target_length)`, *optional*):
                 Positions that are noised and count in the loss; the others are seen clean (the reading of CPD in the
@@ -318,9 +331,19 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             labels = torch.cat([labels, memory.input_ids], dim=1)
             weights = torch.cat([weights, memory.can_copy.to(weights)], dim=1)
 
-        clean = F.embedding(labels, table).float()  # x0 = L(y)
         if timesteps is None:
             timesteps = _randint(config.num_diffusion_steps, batch_size, generator, device)
+        visible = None
+        # Some batches keep one noise level, so that edits, infilling and revisions, which need it, are learned too.
+        if config.skew_window is not None and _randint(EVEN_ONE_IN, 1, generator, device).item():
+            lengths = (labels != config.pad_token_id).sum(-1)
+            timesteps, visible = self.scheduler.skewed(timesteps, lengths, config.skew_window, length)
+            # What no program of the batch has come near to needs no work.
+            length = int(visible.sum(-1).max())
+            labels, timesteps, visible, weights = (x[:, :length] for x in (labels, timesteps, visible, weights))
+            noise, noise_mask = (None if x is None else x[:, :length] for x in (noise, noise_mask))
+            weights = weights * visible * torch.where(timesteps == 0, SKEW_CLEAN_WEIGHT, 1.0)
+        clean = F.embedding(labels, table).float()  # x0 = L(y)
         start = clean
         if noise is None or config.x_start_noise:
             drawn, start_noise = self._noise((batch_size, length), generator, device)
@@ -340,14 +363,15 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         if config.self_conditioning and self_condition:
             with torch.no_grad():
                 # The first pass needs no graph, so neither do the shared keys and values it reads.
-                previous = denoise(noisy, timesteps, memory, table=table).detach()
-        denoised = denoise(noisy, timesteps, memory, previous, table)
-        decoded, logits = self.decode(denoised, memory, table)
+                previous = denoise(noisy, timesteps, memory, table=table, visible=visible).detach()
+        denoised = denoise(noisy, timesteps, memory, previous, table, visible)
+        decoded, logits = self.decode(denoised, memory, table, visible)
 
+        is_last = (timesteps == 0).view(batch_size, -1)
         loss = codefusion_loss(
             x0=clean,
             # Diffusion-LM, gaussian_diffusion.py: the last step aims at the embedding itself, the others at x_start.
-            x_start=torch.where((timesteps == 0)[:, None, None], clean, start) if config.x_start_noise else None,
+            x_start=torch.where(is_last[..., None], clean, start) if config.x_start_noise else None,
             weights=weights,
             signal_power=config.signal_power,
             x0_pred=denoised,
@@ -390,11 +414,6 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         for key in ("_name_or_path", "task_specific_params"):  # they would leak a local path of the encoder's origin
             self.config.encoder_config.__dict__.pop(key, None)
         return super().save_pretrained(save_directory, **kwargs)
-
-
-def _additive_mask(visible: torch.BoolTensor, dtype: torch.dtype) -> torch.Tensor:
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill(~visible, torch.finfo(dtype).min)[:, None, None]
 
 
 def _randn(shape: torch.Size, generator, device: torch.device) -> torch.Tensor:

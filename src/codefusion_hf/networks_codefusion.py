@@ -39,21 +39,23 @@ class CodeFusionDenoiser(nn.Module):
         memory: CodeFusionMemory,
         source_embeddings: torch.Tensor,
         previous: torch.Tensor | None,
+        visible: torch.BoolTensor | None = None,
     ) -> torch.Tensor:
         """
         Args:
             inputs (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): x_t, scaled to unit variance. With
                 infilling, that of the program and, behind it, of the utterance.
-            timesteps (`torch.LongTensor` of shape `(rows,)`): Indices in 0..T-1.
+            timesteps (`torch.LongTensor` of shape `(rows, 1)` or `(rows, length)`): Indices in 0..T-1.
             source_embeddings (`torch.FloatTensor` of shape `(batch_size, source_length, latent_dim)`): L(s).
             previous (`torch.FloatTensor`, *optional*): The last x̂0, for self-conditioning.
+            visible (`torch.BoolTensor` of shape `(rows, length)`, *optional*): Positions that the others attend to.
 
         Returns:
             `torch.FloatTensor` of shape `(rows, length, latent_dim)`: x̂0.
         """
         hidden = self.in_proj(inputs)
         time = timestep_embedding(timesteps * self.time_scale, hidden.shape[-1]).to(hidden.dtype)
-        hidden = hidden + self.time_mlp(time)[:, None]
+        hidden = hidden + self.time_mlp(time)
         if self.self_cond_proj is not None:
             # Zeros instead of a skipped branch: DistributedDataParallel wants every parameter in every graph.
             hidden = hidden + self.self_cond_proj(
@@ -61,7 +63,7 @@ class CodeFusionDenoiser(nn.Module):
             )
         if self.infill:
             return self.out_proj(self.stack.infill(hidden, memory.mask))
-        hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask)
+        hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask, visible)
         if self.copy is None:
             return self.out_proj(hidden)
         gate, weights, context = self.copy(hidden, memory)
@@ -83,9 +85,11 @@ class CodeFusionDecoder(nn.Module):
         if self.residual:
             self.out_proj.init_std = 0.0
 
-    def forward(self, denoised: torch.Tensor, memory: CodeFusionMemory) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, denoised: torch.Tensor, memory: CodeFusionMemory, visible: torch.BoolTensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """x̂0 `(rows, length, latent_dim)` to D_s of the same shape and the hidden states `(rows, length, d_model)`."""
-        hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask)
+        hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask, visible)
         decoded = self.out_proj(hidden)
         return (denoised + decoded if self.residual else decoded), hidden
 

@@ -137,6 +137,19 @@ def stop_stable_rows(state: SamplingState, run: SamplingRun) -> None:
     state.finished = state.finished | newly
 
 
+def stop_ended_rows(state: SamplingState, decided: int, run: SamplingRun, config) -> None:
+    """With noise that rises from left to right: finishes the rows that end within the `decided` tokens."""
+    tokens = nearest_scores(state.denoised, run.table).argmax(-1)
+    ends = (tokens == config.eos_token_id) | (tokens == config.pad_token_id)
+    if state.finished is None:
+        state.finished = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+    newly = ends[:, :decided].any(-1) & ~state.finished
+    behind = (ends.cumsum(-1) - ends.long()) > 0  # the end: padding, which D is used to
+    final = torch.where(behind[..., None], run.table[config.pad_token_id], state.denoised)
+    state.latents = torch.where(newly[:, None, None], final, state.latents)
+    state.finished = state.finished | newly
+
+
 def on_canvas(name: str, ids: torch.LongTensor, canvas: tuple[int, int], config) -> torch.LongTensor:
     """`ids` padded to the canvas `(batch_size, length)`; raises `ValueError` for another shape or unknown tokens."""
     if ids.ndim != 2 or len(ids) != canvas[0] or not 1 <= ids.shape[1] <= canvas[1]:
@@ -207,5 +220,6 @@ __all__ = [
     "on_canvas",
     "only_fixed",
     "row_seeds",
+    "stop_ended_rows",
     "stop_stable_rows",
 ]

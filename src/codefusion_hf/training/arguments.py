@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--num_encoder_layers", type=int, help="Keep only the first layers of that encoder.")
     model.add_argument(
+        "--skew_window",
+        type=int,
+        help="Noise rises from left to right over this many tokens; 0: one level for all. By default the model's.",
+    )
+    model.add_argument(
         "--lora_rank",
         type=int,
         help="Train adapters of this rank beside the layers instead of the layers (LoRA, Hu et al., 2021).",
