@@ -239,8 +239,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
 
     def _scaled(self, sample: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         # Unit variance at every t.
-        timesteps = timesteps.reshape(len(sample), -1, 1)
-        alpha_bar = self.scheduler.alphas_cumprod.to(sample.device, torch.float32)[timesteps]
+        alpha_bar = self.scheduler.alphas_cumprod.to(sample.device, torch.float32)[_by_token(timesteps)][..., None]
         power = self.config.signal_power / self.config.embedding_dim
         return sample * torch.rsqrt(alpha_bar * power + 1 - alpha_bar)
 
@@ -255,10 +254,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         return self._predict(self._scaled(sample, timesteps), timesteps, memory, previous, table)
 
     def _predict(self, inputs, timesteps, memory, previous, table, visible=None) -> torch.Tensor:
-        timesteps = timesteps.reshape(len(inputs), -1)
         dtype = memory.hidden_states.dtype
         source = F.embedding(memory.input_ids, table).to(dtype)
-        return self.denoiser(inputs.to(dtype), timesteps, memory, source, previous, visible).float()
+        return self.denoiser(inputs.to(dtype), _by_token(timesteps), memory, source, previous, visible).float()
 
     def decode(
         self,
@@ -367,7 +365,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         denoised = denoise(noisy, timesteps, memory, previous, table, visible)
         decoded, logits = self.decode(denoised, memory, table, visible)
 
-        is_last = (timesteps == 0).view(batch_size, -1)
+        is_last = _by_token(timesteps) == 0
         loss = codefusion_loss(
             x0=clean,
             # Diffusion-LM, gaussian_diffusion.py: the last step aims at the embedding itself, the others at x_start.
@@ -414,6 +412,10 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         for key in ("_name_or_path", "task_specific_params"):  # they would leak a local path of the encoder's origin
             self.config.encoder_config.__dict__.pop(key, None)
         return super().save_pretrained(save_directory, **kwargs)
+
+
+def _by_token(timesteps: torch.Tensor) -> torch.Tensor:
+    return timesteps if timesteps.ndim == 2 else timesteps[:, None]
 
 
 def _randn(shape: torch.Size, generator, device: torch.device) -> torch.Tensor:
