@@ -25,6 +25,7 @@ from .data.benchmarks import table_of
 from .data.prompts import restore_case, source_text, table_columns
 from .generation_config_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
 from .languages import get_language
+from .memory import keep_freed_memory
 
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ _FORBIDDEN_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 
 def load(model_name_or_path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """
-    Loads a model in evaluation mode, and its tokenizer.
+    Loads a model in evaluation mode, and its tokenizer, for a process that is there to sample: it will keep the memory
+    that it frees ([`memory.keep_freed_memory`]).
 
     Args:
         model_name_or_path (`str`): The name of a shipped model (`"cf"`) or a folder written by `save_pretrained`.
@@ -49,6 +51,7 @@ def load(model_name_or_path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerB
         ValueError: If the model is unknown, or a file of it is missing, incomplete or does not fit the others.
     """
     path = _checkpoint_folder(model_name_or_path)
+    keep_freed_memory()
     try:
         model, info = AutoModel.from_pretrained(path, local_files_only=True, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
 from ..data.batching import Collator, IndexedDataset, LengthBatchSampler, LengthBatchStream
+from ..memory import keep_freed_memory
 from ..modeling_codefusion import CodeFusionForConditionalGeneration
 from .arguments import check_arguments
 from .checkpointing import (
@@ -76,6 +77,7 @@ def train(
     canvases = sorted({*(args.canvas_buckets or []), model.config.max_target_length})
     if not 1 <= canvases[0] <= canvases[-1] == model.config.max_target_length:
         raise ValueError(f"--canvas_buckets must be from 1 to {model.config.max_target_length}, got {canvases}")
+    keep_freed_memory()
     if args.measure_speed:
         return _measure_speed(args, model, tokenizer, dataset, canvases)
     run = _Run(args, model, tokenizer, dataset, canvases, validate)
