@@ -295,7 +295,7 @@ def sampling_settings(model, **generation) -> dict:
         coefficients = scheduler.step(denoised, timestep, latents, noise)
         scheduler.step(previous, timestep, latents, noise)
         steps.append({"timestep": timestep, "coefficients": coefficients.tolist()})
-    revised = max(0, round(config.revision_strength * model.config.num_diffusion_steps) - 1)
+    revised = scheduler.timestep_at(config.revision_strength)
     alpha, sigma = scheduler.add_noise(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), revised).tolist()
     return {
         "max_source_length": model.config.max_source_length,

@@ -309,7 +309,7 @@ class DiffusionGenerationMixin:
         strength = run.config.revision_strength
         if run.editing:
             strength = min(strength, run.config.strength)  # no further back than the edit itself
-        timestep = max(0, round(strength * self.config.num_diffusion_steps) - 1)
+        timestep = state.scheduler.timestep_at(strength)
         for _ in range(run.config.num_revisions):
             tokens = self._read_off(state.latents, state, run).argmax(-1)
             tokens = cut(tokens, self.config.pad_token_id, self.config.eos_token_id, keep_eos=True)

@@ -192,6 +192,10 @@ class CodeFusionScheduler:
         self._position = {t: i for i, t in enumerate(self.timesteps.tolist())}
         self._alphas_cumprod = [*self.alphas_cumprod[self.timesteps].tolist(), 1.0]
 
+    def timestep_at(self, strength: float) -> int:
+        """The index from which the part `strength` of the schedule is left to walk."""
+        return max(0, round(strength * self.num_train_timesteps) - 1)
+
     def reach(self, timestep: int, canvas: int) -> tuple[torch.LongTensor, int, int]:
         """
         Where a step stands when noise rises from left to right: the indices of the tokens `(canvas,)`, how many of
