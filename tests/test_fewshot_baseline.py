@@ -268,6 +268,8 @@ def interrupted(stub: Stub, output: Path, rows: Path, number: int, signum: int) 
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OPENAI_API_KEY": KEY, "OMP_NUM_THREADS": "1"},
+        # A shell's background jobs, and what they start, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end, stub.hold_at = time.monotonic() + 200, number
     while stub.answered < number and process.poll() is None and time.monotonic() < end:
