@@ -75,7 +75,7 @@ def log(folder: Path) -> list[dict]:
 
 @pytest.mark.parametrize(("steps", "noise"), [(500, []), (750, ["--skew_window", 4])], ids=["even", "skewed"])
 def test_32_real_pairs_are_overfitted_by_sampling(steps, noise, tmp_path):
-    """The recipe can learn: fresh weights, a few hundred steps, and at least 95 % exact matches among sampled programs."""
+    """The recipe can learn: from fresh weights, at least 95 % exact matches among sampled programs."""
     rows = PAIRS.read_text().splitlines()[:32]
     (tmp_path / "pairs.jsonl").write_text("\n".join(rows) + "\n")
     script(
