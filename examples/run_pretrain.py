@@ -30,7 +30,7 @@ from codefusion_hf.training import add_arguments, build_model, save_model, train
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
+    add_arguments(parser, validates=False)
     add_dataset_arguments(parser)
     parser.add_argument(
         "--pretrain_tasks",

@@ -10,8 +10,8 @@ from ..languages import LANGUAGES
 REPORTERS = ("tensorboard", "wandb", "trackio", "none")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that `run_pretrain.py` and `run_finetune.py` have in common."""
+def add_arguments(parser: argparse.ArgumentParser, validates: bool = True) -> None:
+    """Adds the options that `run_pretrain.py` and `run_finetune.py` have in common, and those of a validation."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model_name_or_path", help="Checkpoint to start from: a shipped model (cf), a folder or a Hub id."
@@ -41,9 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data = parser.add_argument_group("data")
     data.add_argument("--train_file", required=True, nargs="+", help="JSON lines, or .gz of them.")
-    data.add_argument(
-        "--validation_file", help="JSON lines to sample from during fine-tuning; pre-training leaves its golds out."
-    )
+    purpose = "sample from as it goes" if validates else "leave out: programs that a model will be measured on"
+    data.add_argument("--validation_file", help=f"JSON lines to {purpose}.")
     data.add_argument("--language", choices=LANGUAGES, help="By default the checkpoint's or the preset's.")
     data.add_argument(
         "--canvas_buckets", type=int, nargs="*", help="Shorter canvases for batches of short programs, in tokens."
@@ -55,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Share of the updates on the full canvas although a shorter one would do.",
     )
     data.add_argument("--max_train_samples", type=int)
-    data.add_argument("--max_eval_samples", type=int, default=200)
     data.add_argument("--dataloader_num_workers", type=int, default=0, help="Processes that prepare batches.")
     optim = parser.add_argument_group("optimisation")
     optim.add_argument("--output_dir", required=True)
@@ -86,14 +84,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop = parser.add_argument_group("loop")
     loop.add_argument("--logging_steps", type=int, default=50)
     loop.add_argument("--report_to", nargs="+", choices=REPORTERS, default=["none"], help="Trackers beside log.jsonl.")
-    loop.add_argument("--eval_steps", type=int, default=1000)
-    loop.add_argument("--num_inference_steps", type=int, help="Denoising steps of the validation.")
-    loop.add_argument(
-        "--early_stopping_patience",
-        type=int,
-        help="Stop after this many validations without a better score, and keep the weights of the best one.",
-    )
-    loop.add_argument("--metric_for_best_model", default="exact_1", help="Score that early stopping compares.")
     loop.add_argument("--checkpointing_steps", type=int, default=1000)
     loop.add_argument("--checkpoints_total_limit", type=int, default=2)
     loop.add_argument("--resume_from_checkpoint", help="Folder of a checkpoint, or 'latest'.")
@@ -107,6 +97,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     loop.add_argument("--push_to_hub", action="store_true", help="At the end, to --hub_model_id.")
     loop.add_argument("--hub_model_id", metavar="ORGANISATION/NAME")
+    if not validates:
+        parser.set_defaults(early_stopping_patience=None)
+        return
+    validation = parser.add_argument_group("validation")
+    validation.add_argument("--max_eval_samples", type=int, default=200, help="Of the validation file.")
+    validation.add_argument("--eval_steps", type=int, default=1000, help="Validate every so many steps.")
+    validation.add_argument("--num_inference_steps", type=int, help="Denoising steps of the validation.")
+    validation.add_argument(
+        "--early_stopping_patience",
+        type=int,
+        help="Stop after this many validations without a better score, and keep the weights of the best one.",
+    )
+    validation.add_argument("--metric_for_best_model", default="exact_1", help="Score that early stopping compares.")
 
 
 def check_arguments(args: argparse.Namespace, can_validate: bool, has_length: bool) -> None:
