@@ -28,6 +28,7 @@ RINGS = {name: 0 for name in HUB_FILES} | {
     "spreadsheets": 3,
     "streaming": 3,
     "editing": 3,
+    "memory": 3,
     "cli": 4,
 }
 # `import codefusion_hf` gives the public names of rings 0 to 3, so only rings 3 and 4 may use it.

@@ -16,7 +16,8 @@ if sys.argv[1] == "keep":
 def make():
     for size in (2**21, 2**22, 2**23):  # of 8, 16 and 32 MB
         torch.ones(size).add(1)
-make()
+for _ in range(3):  # until the heap has its size
+    make()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
     make()
@@ -32,7 +33,7 @@ def test_tensors_of_the_same_size_need_no_new_pages():
 
     kept, returned = page_faults("keep"), page_faults("return")
     pages = 10 * 2 * (8 + 16 + 32) * 2**20 // resource.getpagesize()
-    assert kept < pages // 20 < returned
+    assert kept < pages // 8 and kept < returned // 4
 
 
 def test_without_glibc_nothing_happens(monkeypatch):
