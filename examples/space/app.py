@@ -21,7 +21,7 @@ NO_TABLE, UPLOAD, ANY_COLUMN = "None", "My file", ""
 EXAMPLES = [
     ["students with a grade above 90", "Grades"],
     ["who missed more than 5 days?", "Grades"],
-    ["everyone not in group C with a grade between 60 and 80", "Grades"],
+    ["grades between 60 and 80 in group A", "Grades"],
     ["everything cancelled", "Orders"],
     ["top 3 totals", "Orders"],
 ]
@@ -66,6 +66,7 @@ def generate(sentence, checkpoint, source, table, column, num_candidates, num_st
             raise ValueError("upload a .csv or .xlsx file, or choose another table")
         model, tokenizer = load(checkpoint)
         settings = {"num_return_sequences": num_candidates, "num_inference_steps": num_steps, "seed": int(seed)}
+        settings["canvas_buckets"] = []  # one canvas: a long program would begin again on the next one
         if model.config.language != "cf":
             table = None
 
@@ -161,6 +162,7 @@ with gr.Blocks(title="CodeFusion") as demo:
         show_table,
         [SOURCE, FILE],
         [TABLE, COLUMN, FILE, *shown],
+        trigger_mode="always_last",  # the default drops a change that comes while the one before is answered
         **quiet,
     )
     CHECKPOINT.change(choose_language, CHECKPOINT, [TABLES, *shown], **quiet)

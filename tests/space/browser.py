@@ -113,10 +113,11 @@ class Visit:
         self.page.evaluate("window.seen = []")
         self.type(sentence)
         self.page.wait_for_function(
-            "seen.some(text => text.startsWith('step')) && seen.at(-1).endsWith('candidates, best first')"
+            "seen.some(text => text.startsWith('step')) && document.querySelector('#status .message')"
         )
         # What changes together may be drawn one after the other.
         self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert self.drafts()[-1].endswith("best first"), self.drafts()[-1]
 
     def type(self, sentence: str) -> None:
         """Types a sentence over the one that is there, and presses Enter."""

@@ -83,11 +83,12 @@ def test_a_sentence_becomes_five_candidates_and_highlighted_cells(visit):
 
 def test_an_example_fills_the_form_and_its_program_takes_shape(visit):
     space = visit()
-    example = "everyone not in group C with a grade between 60 and 80"
+    example = "grades between 60 and 80 in group A"
     space.page.get_by_role("button", name=example).click()
     space.page.wait_for_function("text => document.querySelector('input[type=text]').value === text", arg=example)
     space.ask(example)
     assert len({line.splitlines()[1] for line in space.drafts() if line.startswith("step")}) > 1
+    assert space.highlighted() == ["73"]
 
 
 def test_settings(visit):
