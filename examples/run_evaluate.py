@@ -26,6 +26,7 @@ from accelerate import Accelerator
 from codefusion_hf import evaluation, scoring
 from codefusion_hf.data.benchmarks import read_benchmark
 from codefusion_hf.languages import get_language
+from codefusion_hf.predictions import write_atomically
 from codefusion_hf.training import check_world_size
 
 
@@ -105,8 +106,8 @@ def main():
         same = same_first_candidate(of_variant, language)
         results["data"][name] = scoring.results_of_runs(files[name], rows, runs, same)
     report = render(results)
-    evaluation.write_atomically(output / "results.json", json.dumps(results, indent=2) + "\n")
-    evaluation.write_atomically(output / "results.md", report)
+    write_atomically(output / "results.json", json.dumps(results, indent=2) + "\n")
+    write_atomically(output / "results.md", report)
     print(report)
 
 

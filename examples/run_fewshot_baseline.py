@@ -42,8 +42,8 @@ from codefusion_hf.baselines.results import write_results
 from codefusion_hf.baselines.retrieval import BACKENDS, ExampleRetriever
 from codefusion_hf.data.benchmarks import read_benchmark, read_pairs
 from codefusion_hf.data.leakage import sha256
-from codefusion_hf.evaluation import write_atomically
 from codefusion_hf.languages import LANGUAGES
+from codefusion_hf.predictions import write_atomically
 
 
 DEFAULT_TEMPERATURE = 0.7

@@ -33,6 +33,7 @@ from codefusion_hf import evaluation, scoring
 from codefusion_hf.data.benchmarks import read_benchmark
 from codefusion_hf.data.leakage import sha256
 from codefusion_hf.data.prompts import source_text
+from codefusion_hf.predictions import write_atomically
 from codefusion_hf.scheduling_codefusion import SAMPLERS
 
 
@@ -237,7 +238,7 @@ class Experiment:
             json.dumps({"id": row["id"], "nl": row["nl"], "candidates": ranked}, ensure_ascii=False) + "\n"
             for row, ranked in zip(self.rows, candidates)
         ]
-        evaluation.write_atomically(self.output / name, "".join(lines))
+        write_atomically(self.output / name, "".join(lines))
 
     def report(self) -> str:
         """Writes `results.json`, `table.md` and `plot.png`; returns the table."""
@@ -245,8 +246,8 @@ class Experiment:
             entry |= summarize(list(entry["runs"].values()))
         self.results["default_minus_paper"] = compare(self.results["cells"])
         text = render(self.results)
-        evaluation.write_atomically(self.output / "results.json", json.dumps(self.results, indent=1) + "\n")
-        evaluation.write_atomically(self.output / "table.md", text)
+        write_atomically(self.output / "results.json", json.dumps(self.results, indent=1) + "\n")
+        write_atomically(self.output / "table.md", text)
         draw_plot(self.results, self.output / "plot.png")
         return text
 

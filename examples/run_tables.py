@@ -29,6 +29,7 @@ from codefusion_hf.data.benchmarks import read_benchmark, read_jsonl
 from codefusion_hf.data.prompts import restore_case, source_text
 from codefusion_hf.languages import LANGUAGES, get_language
 from codefusion_hf.metrics.code_diversity.code_diversity import code_diversity
+from codefusion_hf.predictions import write_atomically, write_predictions
 
 
 ROOT = Path(__file__).parents[1]
@@ -232,7 +233,7 @@ def predict(model, tokenizer, rows: list[dict], path: Path, seed: int, settings:
         return {"code": code, "score": score, "valid": valid}
 
     record = {**settings, "seed": seed, "weights": evaluation.weights_digest(model)}
-    evaluation.write_predictions(rows, path, record, generate, batch_size)
+    write_predictions(rows, path, record, generate, batch_size)
 
 
 def training_file(folders: list[str], language: str, files: list[Path], work: Path) -> Path:
@@ -308,7 +309,7 @@ def read_json(path: str | Path) -> dict:
 
 
 def write_json(path: Path, content: dict) -> None:
-    evaluation.write_atomically(path, json.dumps(content, indent=1) + "\n")
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ RINGS = {name: 0 for name in HUB_FILES} | {
     "spreadsheets": 3,
     "streaming": 3,
     "editing": 3,
+    "predictions": 3,
     "memory": 3,
     "cli": 4,
 }

@@ -28,7 +28,7 @@ from codefusion_hf.baselines import seq2seq
 from codefusion_hf.baselines.results import write_results
 from codefusion_hf.baselines.retrieval import ExampleRetriever
 from codefusion_hf.data.benchmarks import read_benchmark
-from codefusion_hf.evaluation import write_predictions
+from codefusion_hf.predictions import write_predictions
 from codefusion_hf.training import load_preset
 
 

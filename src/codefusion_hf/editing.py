@@ -16,10 +16,11 @@ from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, 
 from transformers.generation.streamers import BaseStreamer
 
 from .data.encoding import canonical
-from .evaluation import check_count, check_text, checked_prompt, given, rank_candidates
+from .evaluation import checked_prompt, given, rank_candidates
 from .generation_codefusion import CANVAS_MARGIN
 from .generation_config_codefusion import MAX_CANDIDATES, MIN_CANDIDATES
 from .languages import get_language
+from .predictions import check_count, check_text
 
 
 HOLE = "____"

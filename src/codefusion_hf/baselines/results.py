@@ -14,7 +14,7 @@ from accelerate import PartialState
 
 from .. import scoring
 from ..data.benchmarks import read_benchmark
-from ..evaluation import write_atomically, write_predictions
+from ..predictions import write_atomically, write_predictions
 
 
 def write_results(
@@ -43,7 +43,7 @@ def write_results(
         language (`str`): Of the programs.
         settings (`dict`): What decides the predictions besides the weights; recorded.
         generate (`Callable`), batch_size (`int`), state (`accelerate.PartialState`): See
-            [`evaluation.write_predictions`].
+            [`predictions.write_predictions`].
         model (`str`): What the results are to be called.
         weights (`str`, *optional*): Identifies the weights.
         train_files (`Sequence`), encoder (`str`), num_layers (`int`): See [`scoring.score_files`].
