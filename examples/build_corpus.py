@@ -266,5 +266,8 @@ def make_executor(args, pipeline: list, tasks: int, logging_dir: str, depends, n
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        print("build_corpus.py: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"build_corpus.py: error: {error}")

@@ -247,5 +247,8 @@ def paper_tables(entry: dict, language: str) -> list[str]:
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        print("run_evaluate.py: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"run_evaluate.py: error: {error}")

@@ -61,5 +61,8 @@ def candidates(retriever, nl, language, number):
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        print("run_retrieval_baseline.py: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
     except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(f"run_retrieval_baseline.py: error: {error}")

@@ -393,6 +393,7 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("run_steps.py: interrupted; run the same command again to go on")
+        print("run_steps.py: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"run_steps.py: error: {error}")

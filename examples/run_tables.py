@@ -315,5 +315,8 @@ def write_json(path: Path, content: dict) -> None:
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        print("run_tables.py: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
     except (ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"run_tables.py: error: {error}")
