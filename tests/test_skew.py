@@ -145,6 +145,25 @@ def test_rows_leave_when_their_end_is_decided(monkeypatch):
     assert denoise is not model.denoise
 
 
+def test_tokens_that_leave_the_window_become_rows_of_the_embedding_table(monkeypatch):
+    model, left = skewed_model(), []
+    table = model.embedding_table()
+    blend = 0.6 * table[7] + 0.4 * table[9]
+
+    def blends(sample, timesteps, memory, previous=None, table_=None, visible=None):
+        left.append(sample[:, : int((timesteps[0] == 0).sum())])
+        return blend.expand_as(sample)
+
+    monkeypatch.setattr(model, "denoise", blends)
+    settings = {"seed": 0, "num_candidates": 2, "num_inference_steps": 24, "decode_with": "nearest"}
+    for sampler in ("ddim", "ddpm"):
+        left.clear()
+        tokens = model.generate(torch.tensor([[10, 11]]), sampler=sampler, **settings)
+        assert tokens.eq(7).all() and len({each.shape[1] for each in left}) > 12
+        for each in left:
+            torch.testing.assert_close(each, table[7].expand_as(each))
+
+
 def test_edits_infilling_and_revisions_have_one_noise_level(monkeypatch):
     model, calls = skewed_model(), []
     denoise = model.denoise

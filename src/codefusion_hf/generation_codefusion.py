@@ -26,6 +26,7 @@ from .sampling_codefusion import (
     on_canvas,
     only_fixed,
     row_seeds,
+    settle,
     stop_ended_rows,
     stop_stable_rows,
 )
@@ -289,6 +290,7 @@ class DiffusionGenerationMixin:
                 if not len(state.utterances):
                     return done
             if skewed:
+                settle(state, int((indices == 0).sum()), decided, run)
                 stop_ended_rows(state, decided, run, self.config)
             elif run.config.stability_threshold is not None:
                 stop_stable_rows(state, run)

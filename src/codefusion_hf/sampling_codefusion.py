@@ -150,6 +150,18 @@ def stop_ended_rows(state: SamplingState, decided: int, run: SamplingRun, config
     state.finished = state.finished | newly
 
 
+def settle(state: SamplingState, first: int, decided: int, run: SamplingRun) -> None:
+    """
+    With noise that rises from left to right: the tokens from `first` to `decided`, which leave the window, become rows
+    of L, as the tokens left of the window are in training. Otherwise a blend of two tokens would stay one.
+    """
+    rows = nearest_scores(state.denoised[:, first:decided], run.table).argmax(-1)
+    settled = F.embedding(rows, run.table)
+    if state.finished is not None:
+        settled = torch.where(state.finished[:, None, None], state.latents[:, first:decided], settled)
+    state.latents = torch.cat([state.latents[:, :first], settled, state.latents[:, decided:]], dim=1)
+
+
 def on_canvas(name: str, ids: torch.LongTensor, canvas: tuple[int, int], config) -> torch.LongTensor:
     """`ids` padded to the canvas `(batch_size, length)`; raises `ValueError` for another shape or unknown tokens."""
     if ids.ndim != 2 or len(ids) != canvas[0] or not 1 <= ids.shape[1] <= canvas[1]:
@@ -220,6 +232,7 @@ __all__ = [
     "on_canvas",
     "only_fixed",
     "row_seeds",
+    "settle",
     "stop_ended_rows",
     "stop_stable_rows",
 ]

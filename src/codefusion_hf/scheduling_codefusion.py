@@ -118,13 +118,10 @@ class CodeFusionScheduler:
             `tuple`: indices `(batch_size, canvas)`, and which positions are visible: not so those of pure noise more
             than `SKEW_MARGIN` positions behind the window.
         """
-        front = self._front(timesteps, lengths, window)[:, None]
-        distance = torch.arange(canvas, device=timesteps.device) - front
+        front = (1 - (timesteps + 1) / self.num_train_timesteps) * (lengths + window) - window
+        distance = torch.arange(canvas, device=timesteps.device) - front[:, None]
         level = (distance / window).clamp(0, 1).sqrt() * self.num_train_timesteps
         return level.round().long().clamp(min=1) - 1, distance < window + SKEW_MARGIN
-
-    def _front(self, timesteps, lengths, window: int):
-        return (1 - (timesteps + 1) / self.num_train_timesteps) * (lengths + window) - window
 
     def set_timesteps(
         self,
@@ -201,15 +198,14 @@ class CodeFusionScheduler:
         Where a step stands when noise rises from left to right: the indices of the tokens `(canvas,)`, how many of
         them it has to look at, and how many are decided after it.
         """
-        position, lengths = self._position[timestep], torch.tensor([canvas])
-        now = self.timesteps[position : position + 1]
-        indices, visible = self.skewed(now, lengths, self.skew_window, canvas)
-        if position + 1 == len(self.timesteps):
+        position, lengths = self._position[timestep], torch.tensor([canvas, canvas])
+        both = self.timesteps[position : position + 2]
+        indices, visible = self.skewed(both, lengths[: len(both)], self.skew_window, canvas)
+        if len(both) == 1:
             return indices[0], canvas, canvas
-        front = float(self._front(self.timesteps[position + 1], canvas, self.skew_window))
         # Also what this step brings into the window, if it is a long one.
-        seen = max(int(visible.sum()), min(canvas, math.ceil(front + self.skew_window)))
-        return indices[0], seen, max(0, math.floor(front) + 1)
+        seen = max(int(visible[0].sum()), int((indices[1] < self.num_train_timesteps - 1).sum()))
+        return indices[0], seen, int((indices[1] == 0).sum())
 
     @property
     def is_stochastic(self) -> bool:
