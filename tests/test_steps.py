@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
-from codefusion_hf import scoring
+from codefusion_hf import evaluation, scoring
 
 
 ROOT = Path(__file__).parents[1]
@@ -178,6 +179,20 @@ def test_threads_get_what_a_sequence_of_calls_gets(model, capsys):
         assert results[f"growth_mb{name}"] == round(resident[marks[-1]] - resident[marks[0]], 1)
     with pytest.raises(SystemExit, match="--memory_calls must be a multiple of 5, got 7"):
         run("run_concurrency.py", *arguments[:-1], 7)
+
+
+def test_generating_changes_no_setting_of_the_tokenizer(model, tmp_path):
+    """A backend whose padding is switched on or off while another thread reads it raises "Already borrowed"."""
+    folder = shutil.copytree(model, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer(["highlight", "highlight duplicates"], padding=True, truncation=True, max_length=9)
+    tokenizer.save_pretrained(folder)
+    network, tokenizer = evaluation.load(str(folder))
+    backend = tokenizer.backend_tokenizer
+    assert backend.padding is None and backend.truncation is None
+    rows = [{"nl": "cells above 10"}, {"nl": "cells that are not between 1 and 20"}]
+    assert len(evaluation.generate_candidates(network, tokenizer, rows)) == 2
+    assert backend.padding is None and backend.truncation is None
 
 
 def test_the_script_runs_as_a_command(model, tmp_path):

@@ -52,6 +52,8 @@ def load(model_name_or_path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerB
         raise ValueError(
             f"model.safetensors in {path} lacks {len(unloaded)} weights of config.json: {unloaded[0]}, ..."
         )
+    tokenizer.backend_tokenizer.no_padding()  # saved with it: switching it off later is not for several threads
+    tokenizer.backend_tokenizer.no_truncation()
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
 
 
@@ -117,7 +119,8 @@ def generate_candidates(
     candidates: dict[int, list] = {}
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        inputs = tokenizer([prompts[i] for i in batch], return_tensors="pt", padding=True).to(model.device)
+        # Padding by the backend is a setting of it: other threads that read it at that moment would fail.
+        inputs = tokenizer.pad(tokenizer([prompts[i] for i in batch]), return_tensors="pt").to(model.device)
         output = model.generate(
             **inputs,
             num_return_sequences=drawn,
