@@ -151,9 +151,9 @@ def summary(results: dict, trained: dict) -> str:
         cells += [top_k(entry, ("code_exact_match_normalized", "top_{}"), k, seeds) for k in (1, 5)]
         cells += [top_k(entry, ("code_validity", "validity_top_{}"), 1, seeds)]
         retrieved = ""
-        if baseline := results.get(f"baseline-{language}-retrieval"):
-            entry = baseline["data"][next(iter(ours["data"]))]
-            retrieved = " / ".join(top_k(entry, (MAIN_SCORE[language], "top_{}"), k, seeds=1) for k in K)
+        baseline = results.get(f"baseline-{language}-retrieval", {"data": {}})
+        if nearest := baseline["data"].get(next(iter(ours["data"]))):
+            retrieved = " / ".join(top_k(nearest, (MAIN_SCORE[language], "top_{}"), k, seeds=1) for k in K)
         lines.append([name, f"{entry['file']}, {entry['rows']}", *cells, retrieved, f"*{paper}*"])
     about = "Per cent; exact match of the normal form; *the paper's figures are on its own test split*."
     return "\n".join([*markdown(lines), "", about])
