@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from .data.benchmarks import table_of
+from .data.benchmarks import parse_object, table_of
 from .data.prompts import table_columns
 
 
@@ -89,7 +89,7 @@ def read_examples(path: str | Path) -> list[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                row = _parse_object(line)
+                row = parse_object(line)
                 for key in ("id", "nl"):
                     if key not in row:
                         raise ValueError(f'the row has no "{key}"; its keys are {", ".join(row) or "none"}')
@@ -168,8 +168,8 @@ def _resume(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) 
             raise ValueError(f"{output} exists and {record_path.name} is not beside it: choose another output")
         content = output.read_bytes()
         try:
-            earlier = _parse_object(record_path.read_bytes())
-            ids = [_parse_object(line)["id"] for line in content.split(b"\n")[:-1]]
+            earlier = parse_object(record_path.read_bytes())
+            ids = [parse_object(line)["id"] for line in content.split(b"\n")[:-1]]
             # A setting that a record lacks was the model's own.
             names = sorted({*settings, *earlier["settings"]})
             changed = [name for name in names if earlier["settings"].get(name) != settings.get(name)]
@@ -208,17 +208,6 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
-
-
-def _parse_object(line: bytes) -> dict[str, Any]:
-    """Parses one JSON object; every fault of it is a `ValueError`, deep nesting included."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"no valid JSON: {one_line(error)}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
-    return value
 
 
 def one_line(error: BaseException) -> str:

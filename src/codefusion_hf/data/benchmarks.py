@@ -33,12 +33,21 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{path}, line {number}: no valid JSON ({error})") from None
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}")
+                row = parse_object(line)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
             yield row
+
+
+def parse_object(text: bytes | str) -> dict:
+    """One JSON object; every fault of it is a `ValueError` of one line, deep nesting included."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no valid JSON ({' '.join(str(error).split())})") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
+    return value
 
 
 def read_rows(path: str | Path) -> Iterator[dict]:
