@@ -168,7 +168,7 @@ def export(model, tokenizer, folder: str | Path) -> None:
 
     Raises:
         ImportError: without the exporter's packages.
-        ValueError: for models with infilling or a `skew_window`, and for settings that the NumPy loop does not know.
+        ValueError: for models with infilling or a `block_size`, and for settings that the NumPy loop does not know.
     """
     try:
         import onnx  # noqa: F401
@@ -177,8 +177,8 @@ def export(model, tokenizer, folder: str | Path) -> None:
         raise ImportError("exporting graphs needs onnx and onnxscript: pip install 'codefusion-hf[onnx]'") from None
     if model.encoder is None:
         raise ValueError("a model with `conditioning='infill'` cannot be exported: it has no encoder")
-    if model.config.skew_window is not None:
-        raise ValueError("a model with a `skew_window` cannot be exported: the graph has one timestep for all tokens")
+    if model.config.block_size is not None:
+        raise ValueError("a model with a `block_size` cannot be exported: the graph has one timestep for all tokens")
     settings = sampling_settings(model)  # before the slow part
 
     table = model.embedding_table().float()

@@ -78,6 +78,7 @@ def main():
         seconds[key] = round((time.perf_counter() - started) / len(rows), 4) if new == len(rows) else None
         accelerator.wait_for_everyone()
         predictions[key] = scoring.join(scoring.read_predictions(path), rows)
+    accelerator.end_training()  # a process that leaves its group to its exit may abort there
     if not accelerator.is_main_process:
         return
 

@@ -36,13 +36,10 @@ PRESETS = Path(__file__).parent / "configs"
 
 def main():
     args = parse_arguments()
-    source = args.model_name_or_path
-    if args.max_train_steps != 0:
-        if not run_training(args):
-            return
-        source = args.output_dir
-    if args.validation_file:
-        evaluate(args, source)
+    is_complete = args.max_train_steps == 0 or run_training(args)
+    if is_complete and args.validation_file:
+        evaluate(args, args.model_name_or_path if args.max_train_steps == 0 else args.output_dir)
+    PartialState().destroy_process_group()  # a process that leaves this to its exit may abort there
 
 
 def parse_arguments() -> argparse.Namespace:

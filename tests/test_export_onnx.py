@@ -222,7 +222,7 @@ def test_what_only_saves_time_is_left_out(examples, model, capsys):
 
 
 def test_what_the_graphs_cannot_do_is_refused(examples, tiny_cf, tmp_path):
-    model = CodeFusionForConditionalGeneration.from_pretrained(tiny_cf, skew_window=4)
+    model = CodeFusionForConditionalGeneration.from_pretrained(tiny_cf, block_size=4)
     with pytest.raises(ValueError, match="one timestep for all tokens"):
         examples[0].export(model, None, tmp_path / "graphs")
     assert not (tmp_path / "graphs").exists()

@@ -73,7 +73,7 @@ def log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("steps", "noise"), [(500, []), (750, ["--skew_window", 4])], ids=["even", "skewed"])
+@pytest.mark.parametrize(("steps", "noise"), [(500, []), (750, ["--block_size", 4])], ids=["even", "blocks"])
 def test_32_real_pairs_are_overfitted_by_sampling(steps, noise, tmp_path):
     """The recipe can learn: from fresh weights, at least 95 % exact matches among sampled programs."""
     rows = PAIRS.read_text().splitlines()[:32]
@@ -189,7 +189,7 @@ FROM_TINY = ["--model_name_or_path", TINY]
         ([*FROM_TINY, "--streaming"], "streamed data have no length: give --max_train_steps"),
         ([*FROM_TINY, "--push_to_hub"], "--push_to_hub needs --hub_model_id ORGANISATION/NAME"),
         ([*FROM_TINY, "--lora_rank", "0"], "--lora_rank must be at least 1"),
-        ([*FROM_TINY, "--skew_window", "-1"], "`skew_window` must be at least 1 or None, got -1"),
+        ([*FROM_TINY, "--block_size", "-1"], "`block_size` must be None or from 1 to"),
         ([*FROM_TINY, "--torch_compile", "fast"], "--torch_compile must be one of"),
         ([*FROM_TINY, "--language", "cobol"], "choose from"),
         ([*FROM_TINY, "--max_train_samples", "-1"], "--max_train_samples must be at least 1, got -1"),

@@ -44,10 +44,10 @@ class CodeFusionConfig(PreTrainedConfig):
             `"none"` the rows are free parameters drawn from N(0, `embedding_scale`²).
         noise_schedule (`str`, defaults to `"sqrt"`), num_diffusion_steps (`int`, defaults to 1200),
         schedule_offset (`float`, defaults to 1e-4): The forward process, see [`CodeFusionScheduler`].
-        skew_window (`int`, *optional*):
-            Noise rises from left to right, from none to all over this many positions, so that a token is decided when
-            those on its left are (AR-Diffusion, Wu et al., 2023); see [`CodeFusionScheduler.skewed`]. Without it all
-            tokens have one noise level, as in the paper.
+        block_size (`int`, *optional*):
+            Programs are denoised in blocks from left to right, each seeing those before it (block diffusion, Arriola
+            et al., 2025). Training mixes blocks of 1, 2, 4, ... up to this many tokens with whole canvases, and
+            `generate` chooses among them. Without it the canvas is one block, as in the paper.
         self_conditioning (`bool`, defaults to `True`): The denoiser sees its previous estimate of x0.
         conditioning (`str`, defaults to `"cross_attention"`), partial_noising (`bool`, defaults to `False`):
             `"infill"` has no encoder: utterance and program are one sequence, of which the program is filled in
@@ -106,7 +106,7 @@ class CodeFusionConfig(PreTrainedConfig):
     noise_schedule: str = "sqrt"
     num_diffusion_steps: int = 1200
     schedule_offset: float = 1e-4
-    skew_window: int | None = None
+    block_size: int | None = None
     self_conditioning: bool = True
     conditioning: str = "cross_attention"
     partial_noising: bool = False
@@ -188,11 +188,14 @@ class CodeFusionConfig(PreTrainedConfig):
                 raise ValueError(f"`conditioning='infill'` has no E_s for {', '.join(cross_attending)}: set them to 0")
         elif self.partial_noising:
             raise ValueError("`partial_noising` belongs to `conditioning='infill'`")
-        if self.skew_window is not None:
-            if self.skew_window < 1:
-                raise ValueError(f"`skew_window` must be at least 1 or None, got {self.skew_window}")
+        if self.block_size is not None:
+            if not 1 <= self.block_size <= self.max_target_length:
+                raise ValueError(
+                    f"`block_size` must be None or from 1 to `max_target_length` ({self.max_target_length}), got "
+                    f"{self.block_size}"
+                )
             if self.conditioning == "infill" or self.denoising_loss == "epsilon":
-                raise ValueError("`skew_window` needs `conditioning='cross_attention'` and `denoising_loss='sample'`")
+                raise ValueError("`block_size` needs `conditioning='cross_attention'` and `denoising_loss='sample'`")
         if self.residual_decoder and self.embedding_dim == self.d_model:
             raise ValueError(
                 "`residual_decoder` needs a `latent_dim` other than `d_model`: its projection starts at 0"

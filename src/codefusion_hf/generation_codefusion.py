@@ -15,6 +15,7 @@ from .generation_config_codefusion import (
     CodeFusionGenerationConfig,
     CodeFusionGenerationOutput,
 )
+from .layers_codefusion import CodeFusionBlocks
 from .ranking_codefusion import CHOICES, cut, rank
 from .sampling_codefusion import (
     CandidateNoise,
@@ -26,8 +27,7 @@ from .sampling_codefusion import (
     on_canvas,
     only_fixed,
     row_seeds,
-    settle,
-    stop_ended_rows,
+    settle_block,
     stop_stable_rows,
 )
 from .scheduling_codefusion import CodeFusionScheduler
@@ -133,8 +133,9 @@ class DiffusionGenerationMixin:
         # 2. Draw x_T: one generator for each candidate. An edit starts from its noised draft instead.
         editing = init_ids is not None and config.strength < 1
         infilling = infill_ids is not None or infill_mask is not None
-        skew_window = None if editing or infilling else self.config.skew_window
-        scheduler = self._prepare_scheduler(config, config.strength if editing else 1.0, skew_window)
+        if editing or infilling:
+            config.block_size = 0  # what is held may stand anywhere
+        scheduler = self._prepare_scheduler(config, config.strength if editing else 1.0)
         noise = CandidateNoise(seeds, num_candidates, (config.max_length, self.config.embedding_dim), device)
         noise_T = noise.draw()
         state = SamplingState(
@@ -165,7 +166,7 @@ class DiffusionGenerationMixin:
             state.fixed = trusted if state.fixed is None else torch.where(state.fixed < 0, trusted, state.fixed)
             state.held_noise = noise_T
         buckets = [size for size in sorted(config.canvas_buckets or []) if size < config.max_length]
-        if buckets and timesteps and not whole and state.fixed is None and skew_window is None:
+        if buckets and timesteps and not whole and state.fixed is None and run.blocks is None:
             programs = self._on_short_canvases(state, timesteps, buckets, run)
         else:
             programs = self._finish(state, timesteps, run)
@@ -191,9 +192,7 @@ class DiffusionGenerationMixin:
             output.denoising_timesteps = torch.tensor(run.state_timesteps)
         return output
 
-    def _prepare_scheduler(
-        self, config: CodeFusionGenerationConfig, strength: float = 1.0, skew_window: int | None = None
-    ) -> CodeFusionScheduler:
+    def _prepare_scheduler(self, config: CodeFusionGenerationConfig, strength: float = 1.0) -> CodeFusionScheduler:
         # The sampler that `config` names, on its grid.
         scheduler = CodeFusionScheduler.from_config(self.config)
         scheduler.set_timesteps(
@@ -204,7 +203,6 @@ class DiffusionGenerationMixin:
             variance_type=config.variance_type,
             signal_power=self.config.signal_power,
             strength=strength,
-            skew_window=skew_window,
         )
         return scheduler
 
@@ -246,14 +244,15 @@ class DiffusionGenerationMixin:
     def _finish(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> dict[int, tuple]:
         """Denoises, revises and decodes: the most probable tokens of each utterance and their log-probabilities."""
         programs = {}
-        for part in (piece for rest in self._denoise(state, timesteps, run) for piece in self._pieces(rest, run)):
+        denoise = self._denoise if run.blocks is None else self._denoise_blocks
+        for part in (piece for rest in denoise(state, timesteps, run) for piece in self._pieces(rest, run)):
             self._revise(part, timesteps, run)
-            scores = self._read_off(part.latents, part, run)
-            top = scores.topk(min(CHOICES, scores.shape[-1]), dim=-1)
-            log_probabilities = top.values - scores.logsumexp(-1, keepdim=True)
-            tokens, scores = (
-                x.cpu().unflatten(0, (len(part.utterances), -1)) for x in (top.indices, log_probabilities)
-            )
+            tokens, log_probabilities = part.choices, part.log_probabilities
+            if tokens is None or run.config.num_revisions:
+                scores = self._read_off(part.latents, part, run)
+                top = scores.topk(min(CHOICES, scores.shape[-1]), dim=-1)
+                tokens, log_probabilities = top.indices, top.values - scores.logsumexp(-1, keepdim=True)
+            tokens, scores = (x.cpu().unflatten(0, (len(part.utterances), -1)) for x in (tokens, log_probabilities))
             programs |= {index: pair for index, *pair in zip(part.utterances.tolist(), tokens, scores)}
         return programs
 
@@ -271,11 +270,7 @@ class DiffusionGenerationMixin:
         done = []
         for timestep in timesteps:
             latents = self._hold(state.latents, timestep, state, run)
-            indices = timestep
-            if skewed := state.scheduler.skew_window is not None:
-                indices, seen, decided = state.scheduler.reach(timestep, latents.shape[1])
-                indices = indices[:seen]
-            denoised = self._estimate(latents, indices, state, run)
+            denoised = self._estimate(latents, timestep, state, run)
             fresh = state.noise.draw() if state.scheduler.is_stochastic else None
             latents = state.scheduler.step(denoised, timestep, latents, fresh)
             if state.finished is not None:
@@ -289,13 +284,34 @@ class DiffusionGenerationMixin:
                     state = state.select(fit)
                 if not len(state.utterances):
                     return done
-            if skewed:
-                settle(state, int((indices == 0).sum()), decided, run)
-                stop_ended_rows(state, decided, run, self.config)
-            elif run.config.stability_threshold is not None:
-                stop_stable_rows(state, run)
-            else:
+            if run.config.stability_threshold is None:
                 continue
+            stop_stable_rows(state, run)
+            over = state.finished.view(len(state.utterances), -1).all(-1)
+            if over.all():
+                break
+            if over.any() and not run.whole:
+                done.append(state.select(over))
+                state = state.select(~over)
+        return [*done, state]
+
+    def _denoise_blocks(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> list[SamplingState]:
+        """Walks the grid for one block after the other. Utterances whose candidates have all ended leave early."""
+        done, length = [], state.latents.shape[1]
+        for first in range(0, length, run.blocks.size):
+            last = min(first + run.blocks.size, length)
+            state.denoised = None  # nothing is known of this block yet
+            for timestep in timesteps:
+                levels = F.pad(torch.full((last - first,), timestep), (first, 0))
+                denoised = self._estimate(state.latents[:, :last], levels, state, run, run.blocks)
+                fresh = state.noise.draw()[:, first:last] if state.scheduler.is_stochastic else None
+                block = state.scheduler.step(denoised[:, first:], timestep, state.latents[:, first:last], fresh)
+                state.latents = torch.cat([state.latents[:, :first], block, state.latents[:, last:]], dim=1)
+                padding = run.table[self.config.pad_token_id].expand(len(block), length - last, -1)
+                state.denoised = torch.cat([state.latents[:, :first], denoised[:, first:], padding], dim=1)
+                run.after_step(self, state, timestep)
+            scores = self._read_off(state.latents[:, :last], state, run, run.blocks, last - first)
+            settle_block(state, scores, run, self.config)
             over = state.finished.view(len(state.utterances), -1).all(-1)
             if over.all():
                 break
@@ -321,23 +337,23 @@ class DiffusionGenerationMixin:
             run.after_step(self, state, timestep)
 
     def _estimate(
-        self, latents: torch.Tensor, timestep: int | torch.Tensor, state: SamplingState, run: SamplingRun
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        state: SamplingState,
+        run: SamplingRun,
+        blocks: CodeFusionBlocks | None = None,
     ) -> torch.Tensor:
         """
         x0 as the denoiser sees it, after guidance, clamping and what is held; `timestep` is one for all tokens, or one
-        for each of those that are looked at.
+        for each.
         """
         timesteps = torch.as_tensor(timestep, device=latents.device).view(1, -1).expand(len(latents), -1)
-        behind = latents.shape[1] - timesteps.shape[1] if timesteps.shape[1] > 1 else 0
-        latents = latents[:, : latents.shape[1] - behind]
         previous = None if state.denoised is None else state.denoised[:, : latents.shape[1]]
-        denoised = self.denoise(latents, timesteps, state.memory, previous, run.table)
+        denoised = self.denoise(latents, timesteps, state.memory, previous, run.table, blocks)
         if state.null_memory is not None:
-            null = self.denoise(latents, timesteps, state.null_memory, previous, run.table)
+            null = self.denoise(latents, timesteps, state.null_memory, previous, run.table, blocks)
             denoised = null + run.config.guidance_scale * (denoised - null)
-        if behind:  # nothing is known of it yet
-            padding = run.table[self.config.pad_token_id].expand(len(denoised), behind, -1)
-            denoised = torch.cat([denoised, padding], dim=1)
         if run.config.clamping:
             denoised = F.embedding(nearest_scores(denoised, run.table).argmax(-1), run.table)
         if state.fixed is not None:
@@ -352,14 +368,27 @@ class DiffusionGenerationMixin:
         noisy = state.scheduler.add_noise(F.embedding(state.fixed.clamp(min=0), run.table), state.held_noise, timestep)
         return torch.where((state.fixed >= 0)[..., None], noisy, latents)
 
-    def _read_off(self, denoised: torch.Tensor, state: SamplingState, run: SamplingRun) -> torch.Tensor:
-        """Scores of the tokens `(rows, length, vocab_size)`, of decoder and head or of the nearest rows of L."""
+    def _read_off(
+        self,
+        denoised: torch.Tensor,
+        state: SamplingState,
+        run: SamplingRun,
+        blocks: CodeFusionBlocks | None = None,
+        scored: int | None = None,
+    ) -> torch.Tensor:
+        """
+        Scores of the tokens `(rows, length, vocab_size)`, of decoder and head or of the nearest rows of L; only of the
+        last `scored` positions, if given.
+        """
         if run.config.decode_with == "nearest":
-            scores = nearest_scores(denoised, run.table)
+            scores = nearest_scores(denoised if scored is None else denoised[:, -scored:], run.table)
         else:
-            scores = self.decode(denoised, state.memory, run.table)[1]
+            scores = self.decode(denoised, state.memory, run.table, blocks, scored)[1]
         if run.logits_processor:
-            context = scores.argmax(-1).repeat_interleave(scores.shape[1], dim=0)
+            context = scores.argmax(-1)
+            if scored is not None and state.choices is not None:
+                context = torch.cat([state.choices[..., 0], context], dim=1)
+            context = context.repeat_interleave(scores.shape[1], dim=0)
             scores = run.logits_processor(context, scores.flatten(0, 1)).view_as(scores)
         if state.fixed is not None:
             scores = only_fixed(scores, state.fixed, self.config.pad_token_id, self.config.eos_token_id)
@@ -374,8 +403,8 @@ class DiffusionGenerationMixin:
             config = type(self.generation_config)(**config.to_dict())
         if generation_config is not None:
             config.update(**self.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True)
-        if self.config.skew_window is not None and config.sampler is None:
-            config.sampler = "ddim"  # the default of all others cannot do it
+        if config.block_size is None and kwargs.get("block_size") is None:
+            config.block_size = self.config.block_size or 0
         config.update(**type(self.generation_config)._get_default_generation_params(), defaults_only=True)
         kwargs = {key: value for key, value in kwargs.items() if key not in _TRAINER_KWARGS}
         for name in kwargs:
@@ -392,6 +421,13 @@ class DiffusionGenerationMixin:
             raise ValueError(
                 f"`max_length` ({config.max_length}) must be at most {self.config.max_target_length}, the canvas"
             )
+        if config.block_size > (self.config.block_size or 0):
+            raise ValueError(
+                f"`block_size` must be at most {self.config.block_size or 0}, `config.block_size` of the model, got "
+                f"{config.block_size}"
+            )
+        if kwargs.get("temperature") is not None and not config.block_size:
+            raise ValueError("`temperature` needs a `block_size`: else candidates differ by their noise alone")
         if kwargs.get("num_candidates") is None:
             fewest = config.num_candidates or (MIN_CANDIDATES if config.dedupe else 1)
             config.num_candidates = max(fewest, config.num_return_sequences)

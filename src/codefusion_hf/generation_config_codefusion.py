@@ -28,6 +28,7 @@ INHERITED = (
     "return_dict_in_generate",
     "num_beams",
     "do_sample",
+    "temperature",
 )
 
 
@@ -50,6 +51,13 @@ class CodeFusionGenerationConfig(GenerationConfig):
         decode_with (`str`, *optional*):
             `"head"` (default): decoder and head; `"nearest"`: nearest row of L, the paper's "grounding" ablation.
         clamping (`bool`, *optional*): Replace x̂0 by its nearest rows of L at every step, an ablation (`False`).
+        block_size (`int`, *optional*):
+            Of a model with blocks: how many tokens are denoised at once, each block seeing those before it; 0 is the
+            whole canvas (`config.block_size`). Every block takes `num_inference_steps`; the end of a program ends its
+            sampling, so there is no need of `canvas_buckets`. Edits and infilling denoise the whole canvas.
+        temperature (`float`, *optional*):
+            With blocks, the first candidate takes the most probable tokens of each, and the others draw theirs from
+            the head's probabilities at this temperature; 0: none draws (1.0).
         num_revisions (`int`, *optional*):
             How often the finished program is noised again and denoised in one step (0). A revision starts from whole
             tokens instead of a blend of several programs: positions that contradict each other get a second look.
@@ -94,6 +102,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
         "variance_type",
         "decode_with",
         "clamping",
+        "block_size",
         "num_revisions",
         "revision_strength",
         "strength",
@@ -144,6 +153,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
             "variance_type": "fixed_small",
             "decode_with": "head",
             "clamping": False,
+            "temperature": 1.0,
             "num_revisions": 0,
             "revision_strength": 0.8,
             "strength": 0.6,
@@ -181,10 +191,13 @@ class CodeFusionGenerationConfig(GenerationConfig):
             ("confidence_threshold", 0, 1),
             ("guidance_scale", 0, 20),
             ("diversity_penalty", 0, 100),
+            ("temperature", 0, 10),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"`{name}` must be between {low} and {high}, got {value!r}")
+        if self.block_size is not None and (not isinstance(self.block_size, int) or self.block_size < 0):
+            raise ValueError(f"`block_size` must be an integer of at least 0, got {self.block_size!r}")
         buckets = self.canvas_buckets
         sizes = buckets if isinstance(buckets, list) else [None]
         if buckets is not None and not all(isinstance(size, int) and size >= 1 for size in sizes):

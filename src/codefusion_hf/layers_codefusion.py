@@ -45,6 +45,34 @@ class CodeFusionMemory:
         )
 
 
+@dataclass(frozen=True)
+class CodeFusionBlocks:
+    """
+    A canvas in blocks of `size` tokens: a token sees its own block and those before it (block diffusion, Arriola et
+    al., 2025). For training, `with_clean` puts the clean program in front of the noisy one, whose blocks read those
+    before them there: all blocks are learned in one pass.
+    """
+
+    size: int
+    with_clean: bool = False
+
+    @property
+    def parts(self) -> int:
+        """How many programs stand on the canvas."""
+        return 2 if self.with_clean else 1
+
+    def visible(self, index: torch.LongTensor) -> torch.BoolTensor:
+        """Which positions see which, `(length, length)`, for the places of all positions in their program."""
+        block = index // self.size
+        seen = block[None, :] <= block[:, None]
+        if self.with_clean:
+            noisy = torch.arange(len(index), device=index.device) >= len(index) // 2
+            before = block[None, :] < block[:, None]
+            same = block[None, :] == block[:, None]
+            seen = torch.where(noisy[:, None], torch.where(noisy, same, before), seen & ~noisy)
+        return seen
+
+
 def eager_attention_forward(
     module: nn.Module,
     query: torch.Tensor,
@@ -205,14 +233,18 @@ class CodeFusionStack(nn.Module):
         hidden_states: torch.Tensor,
         memory_key_values: list[tuple[torch.Tensor, torch.Tensor]],
         memory_mask: torch.Tensor,
-        visible: torch.BoolTensor | None = None,
+        blocks: CodeFusionBlocks | None = None,
     ) -> torch.Tensor:
-        """`(rows, length, d_model)` to the same shape; positions that are not `visible` are not attended to."""
-        index = self._canvas(hidden_states.shape[1])
-        hidden_states = hidden_states + self.positions.weight[: len(index)]
-        position_bias = self.position_bias(index)
-        if visible is not None:
-            position_bias = position_bias + additive_mask(visible, position_bias.dtype)
+        """`(rows, length, d_model)` to the same shape."""
+        if blocks is None:
+            index = self._canvas(hidden_states.shape[1])
+            hidden_states = hidden_states + self.positions.weight[: len(index)]
+            position_bias = self.position_bias(index)
+        else:
+            index = self._canvas(hidden_states.shape[1] // blocks.parts).repeat(blocks.parts)
+            hidden_states = hidden_states + self.positions(index)
+            position_bias = self.position_bias(index)
+            position_bias = position_bias.masked_fill(~blocks.visible(index), torch.finfo(position_bias.dtype).min)
         for layer, key_values in zip(self.layers, memory_key_values):
             hidden_states = layer(hidden_states, position_bias, key_values, memory_mask)
         return self.norm(hidden_states)
@@ -266,11 +298,12 @@ class CodeFusionCopy(nn.Module):
         self.scaling = config.d_model**-0.5
 
     def forward(
-        self, hidden_states: torch.Tensor, memory: CodeFusionMemory
+        self, hidden_states: torch.Tensor, memory: CodeFusionMemory, blocks: CodeFusionBlocks | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """
         Args:
             hidden_states (`torch.FloatTensor` of shape `(rows, length, d_model)`).
+            blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out.
 
         Returns:
             The gate, `(rows, length, 1)`, and the pointer's weights, `(rows, length, source_length)`, in fp32; and
@@ -289,14 +322,17 @@ class CodeFusionCopy(nn.Module):
         reachable = memory.can_copy.repeat_interleave(group, dim=0).to(own.dtype)
         reachable[:, 0] = 0
         follow = torch.sigmoid(self.follow(hidden_states).float()) * reachable[:, None]
-        pointer = own[:, 0]
-        pointers = [pointer]
-        for own_weights, followed in zip(own.unbind(1)[1:], follow.unbind(1)[1:]):
-            moved = followed * pointer.roll(1, -1)
+        parts = 1 if blocks is None else blocks.parts
+        own, follow = (x.unflatten(1, (parts, -1)).unbind(2) for x in (own, follow))
+        pointers = [own[0]]
+        for position in range(1, len(own)):
+            left = pointers[-1]
+            if parts > 1 and position % blocks.size == 0:  # the neighbour belongs to a block that is clean by then
+                left = left[:, :1].expand_as(left)
+            moved = follow[position] * left.roll(1, -1)
             # What would go beyond the end follows nothing.
-            pointer = torch.addcmul(moved, own_weights, 1 - moved.sum(-1, keepdim=True))
-            pointers.append(pointer)
-        weights = torch.stack(pointers, dim=1)
+            pointers.append(torch.addcmul(moved, own[position], 1 - moved.sum(-1, keepdim=True)))
+        weights = torch.stack(pointers, dim=2).flatten(1, 2)
 
         flat = weights.view(batch_size, group * length, -1).to(hidden_states.dtype)
         context = torch.matmul(flat, memory.hidden_states.to(hidden_states.dtype)).view(rows, length, width)

@@ -12,14 +12,13 @@ from transformers.modeling_outputs import ModelOutput
 from .configuration_codefusion import CodeFusionConfig
 from .generation_codefusion import UNCONDITIONAL_LENGTH, DiffusionGenerationMixin
 from .generation_config_codefusion import CodeFusionGenerationConfig
-from .layers_codefusion import CodeFusionMemory, CodeFusionRMSNorm, additive_mask
+from .layers_codefusion import CodeFusionBlocks, CodeFusionMemory, CodeFusionRMSNorm, additive_mask
 from .loss_codefusion import codefusion_loss
 from .networks_codefusion import CodeFusionDecoder, CodeFusionDenoiser, CodeFusionHead
 from .scheduling_codefusion import CodeFusionScheduler
 
 
-EVEN_ONE_IN = 8  # batches with one noise level when noise rises from left to right
-SKEW_CLEAN_WEIGHT = 0.1  # in the loss, of tokens left of the front: they are there to be read
+WHOLE_ONE_IN = 8  # batches without blocks when a model learns blocks
 
 
 @dataclass
@@ -211,7 +210,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         memory: CodeFusionMemory,
         previous: torch.Tensor | None = None,
         table: torch.Tensor | None = None,
-        visible: torch.BoolTensor | None = None,
+        blocks: CodeFusionBlocks | None = None,
     ) -> torch.Tensor:
         """
         x̂0 = N(x_t, t, E_s).
@@ -222,7 +221,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             timesteps (`torch.LongTensor` of shape `(rows,)` or `(rows, length)`): Indices in 0..T-1.
             previous (`torch.FloatTensor`, *optional*): The last x̂0 (self-conditioning).
             table (`torch.FloatTensor` of shape `(vocab_size, latent_dim)`, *optional*): L, if already computed.
-            visible (`torch.BoolTensor` of shape `(rows, length)`, *optional*): Positions that the others attend to.
+            blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out; one block without it.
 
         Returns:
             `torch.FloatTensor` of shape `(rows, length, latent_dim)` in fp32.
@@ -235,7 +234,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             source = (memory.hidden_states * power**-0.5).repeat_interleave(len(sample) // len(memory.input_ids), 0)
             inputs = torch.cat([inputs, source], dim=1)
             previous = None if previous is None else F.pad(previous, (0, 0, 0, source.shape[1]))
-        return self._predict(inputs, timesteps, memory, previous, table, visible)[:, : sample.shape[1]]
+        return self._predict(inputs, timesteps, memory, previous, table, blocks)[:, : sample.shape[1]]
 
     def _scaled(self, sample: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         # Unit variance at every t.
@@ -249,27 +248,38 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         drawn = _randn((*shape, 2 * width if self.config.x_start_noise else width), generator, device)
         return drawn[..., :width], drawn[..., width:]
 
-    def _denoise_joint(self, sample, timesteps, memory, previous=None, table=None, visible=None) -> torch.Tensor:
+    def _block_timesteps(self, batch_size, length, size, generator, device) -> torch.LongTensor:
+        # One t for each block, `(batch_size, length)`, denser at high noise: what a block is, is decided there.
+        steps, blocks = self.config.num_diffusion_steps, -(-length // size)
+        drawn = _randint(steps, (batch_size, blocks), generator, device)
+        return (steps - 1 - drawn * drawn // steps).repeat_interleave(size, dim=1)[:, :length]
+
+    def _denoise_joint(self, sample, timesteps, memory, previous=None, table=None, blocks=None) -> torch.Tensor:
         # x̂0 of the program and the utterance behind it, both noised.
         return self._predict(self._scaled(sample, timesteps), timesteps, memory, previous, table)
 
-    def _predict(self, inputs, timesteps, memory, previous, table, visible=None) -> torch.Tensor:
+    def _predict(self, inputs, timesteps, memory, previous, table, blocks=None) -> torch.Tensor:
         dtype = memory.hidden_states.dtype
         source = F.embedding(memory.input_ids, table).to(dtype)
-        return self.denoiser(inputs.to(dtype), _by_token(timesteps), memory, source, previous, visible).float()
+        return self.denoiser(inputs.to(dtype), _by_token(timesteps), memory, source, previous, blocks).float()
 
     def decode(
         self,
         denoised: torch.Tensor,
         memory: CodeFusionMemory,
         table: torch.Tensor | None = None,
-        visible: torch.BoolTensor | None = None,
+        blocks: CodeFusionBlocks | None = None,
+        scored: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32."""
+        """
+        D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32; both
+        only of the last `scored` positions, if given.
+        """
         table = self.embedding_table() if table is None else table
         denoised = denoised.to(memory.hidden_states.dtype)
-        decoded, hidden = self.decoder(denoised, memory, visible) if self.decoder is not None else (denoised, None)
-        return decoded, self.head(decoded, hidden, table, memory)
+        decoded, hidden = self.decoder(denoised, memory, blocks) if self.decoder is not None else (denoised, None)
+        decoded = decoded if scored is None else decoded[:, -scored:]
+        return decoded, self.head(decoded, hidden, table, memory, blocks)
 
     def forward(
         self,
@@ -281,6 +291,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         noise: torch.FloatTensor | None = None,
         noise_mask: torch.BoolTensor | None = None,
         self_condition: bool | None = None,
+        block_size: int | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         return_dict: bool | None = None,
     ) -> CodeFusionOutput | tuple:
@@ -293,13 +304,16 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             labels (`torch.LongTensor` of shape `(batch_size, target_length)`):
                 Programs ending in `</s>`. Padding (the pad token or -100) is diffused like any token.
             unconditional (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): See [`encode`].
-            timesteps (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
-                t, of all tokens or, with `config.skew_window`, of the front; uniform in 0..T-1 by default.
+            timesteps (`torch.LongTensor` of shape `(batch_size,)`, or `(batch_size, target_length)`, *optional*):
+                t, of all tokens or of each; uniform in 0..T-1 by default, and with blocks drawn for each block.
             noise (`torch.FloatTensor` of shape `(batch_size, target_length, latent_dim)`, *optional*): ε.
             noise_mask (`torch.BoolTensor` of shape `(batch_size, target_length)`, *optional*):
                 Positions that are noised and count in the loss; the others are seen clean (the reading of CPD in the
                 paper's section 1). All by default.
             self_condition (`bool`, *optional*): Whether the denoiser sees its own first estimate; a coin by default.
+            block_size (`int`, *optional*):
+                Tokens of a block, 0 for the whole canvas at once. With `config.block_size` drawn by default
+                ([`draw_block_size`]), unless `timesteps` are given, else 0.
             generator (`torch.Generator` or one for each row, *optional*):
                 Source of every draw that is not given. With one for each row, a row's draws do not depend on the rows
                 beside it, so neither the number of processes nor gradient accumulation changes them.
@@ -329,18 +343,15 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             labels = torch.cat([labels, memory.input_ids], dim=1)
             weights = torch.cat([weights, memory.can_copy.to(weights)], dim=1)
 
-        if timesteps is None:
-            timesteps = _randint(config.num_diffusion_steps, batch_size, generator, device)
-        visible = None
-        # Some batches keep one noise level, so that edits, infilling and revisions, which need it, are learned too.
-        if config.skew_window is not None and _randint(EVEN_ONE_IN, 1, generator, device).item():
-            lengths = (labels != config.pad_token_id).sum(-1)
-            timesteps, visible = self.scheduler.skewed(timesteps, lengths, config.skew_window, length)
-            # What no program of the batch has come near to needs no work.
-            length = int(visible.sum(-1).max())
-            labels, timesteps, visible, weights = (x[:, :length] for x in (labels, timesteps, visible, weights))
-            noise, noise_mask = (None if x is None else x[:, :length] for x in (noise, noise_mask))
-            weights = weights * visible * torch.where(timesteps == 0, SKEW_CLEAN_WEIGHT, 1.0)
+        if block_size is None and config.block_size is not None and timesteps is None:
+            block_size = draw_block_size(config.block_size, generator)
+        blocks = CodeFusionBlocks(block_size, with_clean=True) if block_size else None
+        if blocks is not None and timesteps is None:
+            timesteps = self._block_timesteps(batch_size, length, block_size, generator, device)
+        elif blocks is not None:
+            timesteps = _by_token(timesteps).expand(-1, length)
+        elif timesteps is None:
+            timesteps = _randint(config.num_diffusion_steps, (batch_size,), generator, device)
         clean = F.embedding(labels, table).float()  # x0 = L(y)
         start = clean
         if noise is None or config.x_start_noise:
@@ -356,14 +367,20 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             noisy[:, :length] = torch.where(noise_mask[..., None], noisy[:, :length], clean[:, :length])
 
         if self_condition is None:
-            self_condition = not self.training or bool(_randint(2, 1, generator, device).item())
-        previous = None
+            self_condition = not self.training or bool(_randint(2, (1,), generator, device).item())
+        previous, levels = None, timesteps
+        if blocks is not None:
+            noisy, levels = torch.cat([clean, noisy], 1), torch.cat([torch.zeros_like(timesteps), timesteps], 1)
         if config.self_conditioning and self_condition:
             with torch.no_grad():
                 # The first pass needs no graph, so neither do the shared keys and values it reads.
-                previous = denoise(noisy, timesteps, memory, table=table, visible=visible).detach()
-        denoised = denoise(noisy, timesteps, memory, previous, table, visible)
-        decoded, logits = self.decode(denoised, memory, table, visible)
+                previous = denoise(noisy, levels, memory, table=table, blocks=blocks).detach()
+        denoised = denoise(noisy, levels, memory, previous, table, blocks)
+        if blocks is None:
+            decoded, logits = self.decode(denoised, memory, table)
+        else:
+            denoised = denoised[:, length:]
+            decoded, logits = self.decode(torch.cat([clean, denoised], 1), memory, table, blocks, length)
 
         is_last = _by_token(timesteps) == 0
         loss = codefusion_loss(
@@ -414,6 +431,17 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         return super().save_pretrained(save_directory, **kwargs)
 
 
+def draw_block_size(largest: int, generator: torch.Generator | list[torch.Generator] | None = None) -> int:
+    """
+    The blocks of a batch: of 1, 2, 4, ... up to `largest` tokens; in one batch of eight 0, the whole canvas at one
+    noise level, so that edits, infilling and revisions, which need it, are learned, too.
+    """
+    device = torch.device("cpu")
+    if not _randint(WHOLE_ONE_IN, (1,), generator, device).item():
+        return 0
+    return 2 ** _randint(largest.bit_length(), (1,), generator, device).item()
+
+
 def _by_token(timesteps: torch.Tensor) -> torch.Tensor:
     return timesteps if timesteps.ndim == 2 else timesteps[:, None]
 
@@ -426,11 +454,11 @@ def _randn(shape: torch.Size, generator, device: torch.device) -> torch.Tensor:
     return torch.randn(shape, generator=generator, device=source, dtype=torch.float32).to(device)
 
 
-def _randint(high: int, size: int, generator, device: torch.device) -> torch.Tensor:
+def _randint(high: int, shape: tuple[int, ...], generator, device: torch.device) -> torch.Tensor:
     if isinstance(generator, list):
-        return torch.cat([_randint(high, 1, one, device) for one in generator[:size]])
+        return torch.cat([_randint(high, (1, *shape[1:]), one, device) for one in generator[: shape[0]]])
     source = generator.device if generator is not None else device
-    return torch.randint(high, (size,), generator=generator, device=source).to(device)
+    return torch.randint(high, shape, generator=generator, device=source).to(device)
 
 
-__all__ = ["CodeFusionForConditionalGeneration", "CodeFusionOutput", "CodeFusionPreTrainedModel"]
+__all__ = ["CodeFusionForConditionalGeneration", "CodeFusionOutput", "CodeFusionPreTrainedModel", "draw_block_size"]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .configuration_codefusion import CodeFusionConfig
-from .layers_codefusion import CodeFusionCopy, CodeFusionMemory, CodeFusionStack, timestep_embedding
+from .layers_codefusion import CodeFusionBlocks, CodeFusionCopy, CodeFusionMemory, CodeFusionStack, timestep_embedding
 
 
 class CodeFusionDenoiser(nn.Module):
@@ -39,7 +39,7 @@ class CodeFusionDenoiser(nn.Module):
         memory: CodeFusionMemory,
         source_embeddings: torch.Tensor,
         previous: torch.Tensor | None,
-        visible: torch.BoolTensor | None = None,
+        blocks: CodeFusionBlocks | None = None,
     ) -> torch.Tensor:
         """
         Args:
@@ -48,7 +48,7 @@ class CodeFusionDenoiser(nn.Module):
             timesteps (`torch.LongTensor` of shape `(rows, 1)` or `(rows, length)`): Indices in 0..T-1.
             source_embeddings (`torch.FloatTensor` of shape `(batch_size, source_length, latent_dim)`): L(s).
             previous (`torch.FloatTensor`, *optional*): The last x̂0, for self-conditioning.
-            visible (`torch.BoolTensor` of shape `(rows, length)`, *optional*): Positions that the others attend to.
+            blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out; one block without it.
 
         Returns:
             `torch.FloatTensor` of shape `(rows, length, latent_dim)`: x̂0.
@@ -63,10 +63,10 @@ class CodeFusionDenoiser(nn.Module):
             )
         if self.infill:
             return self.out_proj(self.stack.infill(hidden, memory.mask))
-        hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask, visible)
+        hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask, blocks)
         if self.copy is None:
             return self.out_proj(hidden)
-        gate, weights, context = self.copy(hidden, memory)
+        gate, weights, context = self.copy(hidden, memory, blocks)
         flat = weights.view(source_embeddings.shape[0], -1, weights.shape[-1]).to(source_embeddings.dtype)
         pointed = torch.matmul(flat, source_embeddings).view(*hidden.shape[:2], -1)
         return (1 - gate) * self.out_proj(hidden + self.context_proj(context)) + gate * pointed
@@ -86,10 +86,10 @@ class CodeFusionDecoder(nn.Module):
             self.out_proj.init_std = 0.0
 
     def forward(
-        self, denoised: torch.Tensor, memory: CodeFusionMemory, visible: torch.BoolTensor | None = None
+        self, denoised: torch.Tensor, memory: CodeFusionMemory, blocks: CodeFusionBlocks | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """x̂0 `(rows, length, latent_dim)` to D_s of the same shape and the hidden states `(rows, length, d_model)`."""
-        hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask, visible)
+        hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask, blocks)
         decoded = self.out_proj(hidden)
         return (denoised + decoded if self.residual else decoded), hidden
 
@@ -108,12 +108,18 @@ class CodeFusionHead(nn.Module):
         self.copy = CodeFusionCopy(config) if config.copy_attention and config.num_decoder_layers else None
 
     def forward(
-        self, decoded: torch.Tensor, hidden: torch.Tensor | None, table: torch.Tensor, memory: CodeFusionMemory
+        self,
+        decoded: torch.Tensor,
+        hidden: torch.Tensor | None,
+        table: torch.Tensor,
+        memory: CodeFusionMemory,
+        blocks: CodeFusionBlocks | None = None,
     ) -> torch.Tensor:
         """
         Args:
             decoded (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): D_s.
-            hidden (`torch.FloatTensor` of shape `(rows, length, d_model)`): States the copy pointer reads.
+            hidden (`torch.FloatTensor` of shape `(rows, at least length, d_model)`):
+                States the copy pointer reads; also of positions further left, which get no scores.
             table (`torch.FloatTensor` of shape `(vocab_size, latent_dim)`): L.
 
         Returns:
@@ -122,13 +128,13 @@ class CodeFusionHead(nn.Module):
         logits = self.score(decoded, table)
         if self.copy is None:
             return logits
-        gate, weights, _ = self.copy(hidden, memory)
+        gate, weights = (x[:, -decoded.shape[1] :] for x in self.copy(hidden, memory, blocks)[:2])
         rows, length, source_length = weights.shape
         with torch.autocast(weights.device.type, enabled=False):
             # A token may stand in the utterance more than once: the weights of its places add up.
             tokens = memory.input_ids
             same = tokens[:, :, None] == tokens[:, None, :]
-            copied = gate * (weights.view(len(tokens), -1, source_length) @ same.float()).view_as(weights)
+            copied = gate * (weights.reshape(len(tokens), -1, source_length) @ same.float()).view_as(weights)
             # log((1 - gate) * softmax(logits)) everywhere, and, where something can be copied, its probability added.
             scores, generate = F.log_softmax(logits, dim=-1), torch.log1p(-gate.clamp(max=1 - 1e-6))
             places = tokens.repeat_interleave(rows // len(tokens), dim=0)[:, None].expand(-1, length, -1)

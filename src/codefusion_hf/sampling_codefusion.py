@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from .layers_codefusion import CodeFusionMemory
-from .ranking_codefusion import cut
+from .layers_codefusion import CodeFusionBlocks, CodeFusionMemory
+from .ranking_codefusion import CHOICES, cut
 from .scheduling_codefusion import CodeFusionScheduler
 
 
@@ -28,6 +28,11 @@ class CandidateNoise:
         """`(batch_size * num_candidates, length, latent_dim)`, fp32."""
         drawn = {key: torch.randn(self.shape, generator=generator) for key, generator in self.generators.items()}
         return torch.stack([drawn[key][: self.length] for key in self.keys]).to(self.device)
+
+    def draw_uniform(self, length: int) -> torch.Tensor:
+        """`(batch_size * num_candidates, length)` from 0 to 1."""
+        drawn = {key: torch.rand(length, generator=generator) for key, generator in self.generators.items()}
+        return torch.stack([drawn[key] for key in self.keys]).to(self.device)
 
     def select(self, chosen: list[bool], length: int | None = None) -> "CandidateNoise":
         """The noise of some utterances, from here on; on a shorter canvas, the noise of its positions."""
@@ -54,6 +59,8 @@ class SamplingState:
         held_noise: The noise of held positions, the same in all steps.
         tokens, stable, finished: The last reading of each row, for how many steps it has been the same, and whether
             the row is left alone.
+        choices, log_probabilities (`torch.Tensor` of shape `(rows, length, choices)`): With blocks, the tokens of
+            those that are done, the chosen one first, and what else was probable.
     """
 
     utterances: torch.Tensor
@@ -68,6 +75,8 @@ class SamplingState:
     tokens: torch.Tensor | None = None
     stable: torch.Tensor | None = None
     finished: torch.Tensor | None = None
+    choices: torch.Tensor | None = None
+    log_probabilities: torch.Tensor | None = None
 
     def select(self, chosen: torch.Tensor, length: int | None = None) -> "SamplingState":
         """Some of the utterances (a boolean mask), on a canvas of `length` tokens."""
@@ -79,6 +88,7 @@ class SamplingState:
             return value[rows] if value.ndim == 1 or length is None else value[rows, :length]
 
         names = ("latents", "denoised", "fixed", "held_noise", "tokens", "stable", "finished")
+        names = (*names, "choices", "log_probabilities")
         return replace(
             self,
             utterances=self.utterances[chosen],
@@ -97,6 +107,7 @@ class SamplingRun:
         self.config, self.table, self.logits_processor = config, table, logits_processor
         self.streamer, self.callback = streamer, callback
         self.whole, self.editing = whole, editing  # all rows stay together; there is a draft
+        self.blocks = CodeFusionBlocks(config.block_size) if config.block_size else None
         self.step, self.states, self.state_timesteps = 0, [], []
 
     def after_step(self, model, state: SamplingState, timestep: int) -> None:
@@ -137,29 +148,36 @@ def stop_stable_rows(state: SamplingState, run: SamplingRun) -> None:
     state.finished = state.finished | newly
 
 
-def stop_ended_rows(state: SamplingState, decided: int, run: SamplingRun, config) -> None:
-    """With noise that rises from left to right: finishes the rows that end within the `decided` tokens."""
-    tokens = nearest_scores(state.denoised, run.table).argmax(-1)
+def settle_block(state: SamplingState, scores: torch.Tensor, run: SamplingRun, config) -> None:
+    """
+    Chooses the tokens of the block that was denoised last from its `scores` `(rows, size, vocab_size)`, and puts their
+    rows of L in its place: the first candidate takes the most probable ones, the others draw.
+    """
+    first = 0 if state.choices is None else state.choices.shape[1]
+    rows, size = scores.shape[:2]
+    scores = F.log_softmax(scores, dim=-1)
+    tokens = scores.argmax(-1)
+    if run.config.temperature:
+        cumulated = F.softmax(scores / run.config.temperature, dim=-1).cumsum(-1)
+        places = state.noise.draw_uniform(size)[..., None] * cumulated[..., -1:]
+        drawn = torch.searchsorted(cumulated, places, right=True)[..., 0].clamp(max=scores.shape[-1] - 1)
+        is_first = torch.arange(rows, device=tokens.device) % run.config.num_candidates == 0
+        tokens = torch.where(is_first[:, None], tokens, drawn)
+
+    finished = torch.zeros_like(tokens[:, 0], dtype=torch.bool) if state.finished is None else state.finished
+    tokens = tokens.masked_fill(finished[:, None], config.pad_token_id)
+    tokens = cut(tokens, config.pad_token_id, config.eos_token_id, keep_eos=True)
     ends = (tokens == config.eos_token_id) | (tokens == config.pad_token_id)
-    if state.finished is None:
-        state.finished = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-    newly = ends[:, :decided].any(-1) & ~state.finished
-    behind = (ends.cumsum(-1) - ends.long()) > 0  # the end: padding, which D is used to
-    final = torch.where(behind[..., None], run.table[config.pad_token_id], state.denoised)
-    state.latents = torch.where(newly[:, None, None], final, state.latents)
-    state.finished = state.finished | newly
+    state.finished = finished | ends.any(-1)
+    block = F.embedding(tokens, run.table)
+    state.latents = torch.cat([state.latents[:, :first], block, state.latents[:, first + size :]], dim=1)
 
-
-def settle(state: SamplingState, first: int, decided: int, run: SamplingRun) -> None:
-    """
-    With noise that rises from left to right: the tokens from `first` to `decided`, which leave the window, become rows
-    of L, as the tokens left of the window are in training. Otherwise a blend of two tokens would stay one.
-    """
-    rows = nearest_scores(state.denoised[:, first:decided], run.table).argmax(-1)
-    settled = F.embedding(rows, run.table)
-    if state.finished is not None:
-        settled = torch.where(state.finished[:, None, None], state.latents[:, first:decided], settled)
-    state.latents = torch.cat([state.latents[:, :first], settled, state.latents[:, decided:]], dim=1)
+    top = scores.topk(min(CHOICES, scores.shape[-1]), dim=-1)
+    choices = torch.cat([tokens[..., None], top.indices], dim=-1)
+    values = top.values.masked_fill(top.indices == tokens[..., None], float("-inf"))
+    values = torch.cat([scores.gather(-1, tokens[..., None]), values], dim=-1)
+    state.choices = choices if first == 0 else torch.cat([state.choices, choices], dim=1)
+    state.log_probabilities = values if first == 0 else torch.cat([state.log_probabilities, values], dim=1)
 
 
 def on_canvas(name: str, ids: torch.LongTensor, canvas: tuple[int, int], config) -> torch.LongTensor:
@@ -232,7 +250,6 @@ __all__ = [
     "on_canvas",
     "only_fixed",
     "row_seeds",
-    "settle",
-    "stop_ended_rows",
+    "settle_block",
     "stop_stable_rows",
 ]

@@ -10,7 +10,6 @@ import torch
 
 NOISE_SCHEDULES = ("sqrt",)
 SAMPLERS = ("dpmpp_2m", "ddim", "ddpm")
-SKEW_MARGIN = 2  # positions of pure noise that the denoiser looks ahead, when noise rises from left to right
 TIMESTEP_SPACINGS = ("uniform", "logsnr")
 VARIANCE_TYPES = ("fixed_small", "fixed_large")
 
@@ -101,28 +100,6 @@ class CodeFusionScheduler:
         alpha, sigma = self._alpha_sigma(timesteps, sample)
         return ((sample.float() - alpha * x0.float()) / sigma).to(sample.dtype)
 
-    def skewed(
-        self, timesteps: torch.LongTensor, lengths: torch.LongTensor, window: int, canvas: int
-    ) -> tuple[torch.LongTensor, torch.BoolTensor]:
-        """
-        Noise that rises from left to right, as in AR-Diffusion (Wu et al., 2023). While t falls from T-1 to 0, a front
-        moves from `window` positions before a program to its end. Left of it tokens have index 0; at the distance
-        d = 1 .. `window` from it `sqrt(d / window) T`, steep at first, for a token is decided at high noise.
-
-        Args:
-            timesteps, lengths (`torch.LongTensor` of shape `(batch_size,)`): t, and the number of tokens.
-            window (`int`): In positions.
-            canvas (`int`): Positions of the result, at least the largest of `lengths`.
-
-        Returns:
-            `tuple`: indices `(batch_size, canvas)`, and which positions are visible: not so those of pure noise more
-            than `SKEW_MARGIN` positions behind the window.
-        """
-        front = (1 - (timesteps + 1) / self.num_train_timesteps) * (lengths + window) - window
-        distance = torch.arange(canvas, device=timesteps.device) - front[:, None]
-        level = (distance / window).clamp(0, 1).sqrt() * self.num_train_timesteps
-        return level.round().long().clamp(min=1) - 1, distance < window + SKEW_MARGIN
-
     def set_timesteps(
         self,
         num_inference_steps: int,
@@ -132,7 +109,6 @@ class CodeFusionScheduler:
         variance_type: str = "fixed_small",
         signal_power: float = 1.0,
         strength: float = 1.0,
-        skew_window: int | None = None,
     ) -> None:
         """
         Choose the sampler and the grid of noise levels; forgets the state of a previous run.
@@ -152,8 +128,6 @@ class CodeFusionScheduler:
             signal_power (`float`): squared norm of a clean token vector, for `"logsnr"` only.
             strength (`float`): in `[0, 1]`, the part of the schedule to walk, its end: an edit of a draft starts at
                 `round(strength * T) - 1`. Fewer steps are taken where that part holds fewer indices; 0 has none.
-            skew_window (`int`, *optional*): noise rises from left to right, see [`~skewed`]; not with `"dpmpp_2m"`,
-                whose extrapolation needs two noise levels behind each token, nor with a `strength`.
 
         Raises:
             `ValueError`: for a value that is not allowed.
@@ -170,13 +144,10 @@ class CodeFusionScheduler:
             raise ValueError(f"`eta` must be in [0, 1], got {eta!r}.")
         if not 0 <= strength <= 1:
             raise ValueError(f"`strength` must be in [0, 1], got {strength!r}.")
-        if skew_window is not None and (sampler == "dpmpp_2m" or strength < 1):
-            raise ValueError("noise that rises from left to right needs `sampler` 'ddim' or 'ddpm' and `strength` 1")
         if not signal_power > 0:
             raise ValueError(f"`signal_power` must be positive, got {signal_power!r}.")
 
         self._sampler, self._eta, self._variance_type = sampler, eta, variance_type
-        self.skew_window = skew_window
         self._previous: tuple[int, torch.Tensor] | None = None  # (grid position, x0), for the multistep solver
         walked = round(strength * self.num_train_timesteps)
         if timestep_spacing == "uniform":
@@ -192,20 +163,6 @@ class CodeFusionScheduler:
     def timestep_at(self, strength: float) -> int:
         """The index from which the part `strength` of the schedule is left to walk."""
         return max(0, round(strength * self.num_train_timesteps) - 1)
-
-    def reach(self, timestep: int, canvas: int) -> tuple[torch.LongTensor, int, int]:
-        """
-        Where a step stands when noise rises from left to right: the indices of the tokens `(canvas,)`, how many of
-        them it has to look at, and how many are decided after it.
-        """
-        position, lengths = self._position[timestep], torch.tensor([canvas, canvas])
-        both = self.timesteps[position : position + 2]
-        indices, visible = self.skewed(both, lengths[: len(both)], self.skew_window, canvas)
-        if len(both) == 1:
-            return indices[0], canvas, canvas
-        # Also what this step brings into the window, if it is a long one.
-        seen = max(int(visible[0].sum()), int((indices[1] < self.num_train_timesteps - 1).sum()))
-        return indices[0], seen, int((indices[1] == 0).sum())
 
     @property
     def is_stochastic(self) -> bool:
@@ -268,8 +225,6 @@ class CodeFusionScheduler:
 
         x0, x_t = model_output.float(), sample.float()
         abar_t, abar_s = self._alphas_cumprod[position : position + 2]
-        if self.skew_window is not None:
-            abar_t, abar_s = self._abar_of_tokens(position, sample), self._abar_of_tokens(position + 1, sample)
         if self._sampler == "ddpm":
             x_s = self._ddpm_step(x0, x_t, abar_t, abar_s, noise)
         elif self._sampler == "ddim":
@@ -278,30 +233,21 @@ class CodeFusionScheduler:
             x_s = self._dpmpp_2m_step(x0, x_t, abar_t, abar_s, position)
         return x_s.to(sample.dtype)
 
-    def _abar_of_tokens(self, position: int, sample: torch.Tensor) -> torch.Tensor:
-        # `(length, 1)` in float64, 1 behind the last grid point.
-        canvas = sample.shape[1]
-        if position == len(self.timesteps):
-            return torch.ones(canvas, 1, dtype=torch.float64, device=sample.device)
-        timestep, lengths = self.timesteps[position : position + 1], torch.tensor([canvas])
-        indices = self.skewed(timestep, lengths, self.skew_window, canvas)[0][0]
-        return self.alphas_cumprod[indices][:, None].to(sample.device)
-
     def _ddpm_step(self, x0, x_t, abar_t, abar_s, noise):
         a = abar_t / abar_s
-        mean = _float(a**0.5 * (1 - abar_s) / (1 - abar_t)) * x_t + _float(abar_s**0.5 * (1 - a) / (1 - abar_t)) * x0
-        if _largest(1 - abar_s) == 0:  # fixed_large would add noise to the result
+        mean = math.sqrt(a) * (1 - abar_s) / (1 - abar_t) * x_t + math.sqrt(abar_s) * (1 - a) / (1 - abar_t) * x0
+        if abar_s == 1:  # fixed_large would add noise to the result
             return mean
         variance = 1 - a
         if self._variance_type == "fixed_small":
-            variance = variance * (1 - abar_s) / (1 - abar_t)
-        return mean + _float(variance**0.5) * noise.float()
+            variance *= (1 - abar_s) / (1 - abar_t)
+        return mean + math.sqrt(variance) * noise.float()
 
     def _ddim_step(self, x0, x_t, abar_t, abar_s, noise):
-        tau = self._eta * ((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s)) ** 0.5
-        eps = (x_t - _float(abar_t**0.5) * x0) / _float((1 - abar_t) ** 0.5)
-        x_s = _float(abar_s**0.5) * x0 + _float((1 - abar_s - tau**2) ** 0.5) * eps
-        return x_s + _float(tau) * noise.float() if _largest(tau) > 0 else x_s
+        tau = self._eta * math.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
+        eps = (x_t - math.sqrt(abar_t) * x0) / math.sqrt(1 - abar_t)
+        x_s = math.sqrt(abar_s) * x0 + math.sqrt(1 - abar_s - tau**2) * eps
+        return x_s + tau * noise.float() if tau > 0 else x_s
 
     def _dpmpp_2m_step(self, x0, x_t, abar_t, abar_s, position):
         previous, self._previous = self._previous, (position, x0)
@@ -345,15 +291,6 @@ class CodeFusionScheduler:
     def _check_ready(self) -> None:
         if self.timesteps is None:
             raise ValueError("Call `set_timesteps` before sampling.")
-
-
-def _float(coefficient: float | torch.Tensor) -> float | torch.Tensor:
-    # Of each token `(length, 1)` or of all: computed in float64, applied in fp32.
-    return coefficient.float() if isinstance(coefficient, torch.Tensor) else coefficient
-
-
-def _largest(coefficient: float | torch.Tensor) -> float:
-    return float(coefficient.max()) if isinstance(coefficient, torch.Tensor) else coefficient
 
 
 def _log_alpha_over_sigma(alpha_cumprod: float) -> float:

@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser, validates: bool = True) -> No
     )
     model.add_argument("--num_encoder_layers", type=int, help="Keep only the first layers of that encoder.")
     model.add_argument(
-        "--skew_window",
+        "--block_size",
         type=int,
-        help="Noise rises from left to right over this many tokens; 0: one level for all. By default the model's.",
+        help="Denoise from left to right in blocks of up to this many tokens; 0: all at once. By default the model's.",
     )
     model.add_argument(
         "--lora_rank",

@@ -22,7 +22,7 @@ from transformers import get_cosine_schedule_with_warmup
 
 from ..data.batching import Collator, IndexedDataset, LengthBatchSampler, LengthBatchStream
 from ..memory import keep_freed_memory
-from ..modeling_codefusion import CodeFusionForConditionalGeneration
+from ..modeling_codefusion import CodeFusionForConditionalGeneration, draw_block_size
 from .arguments import check_arguments
 from .checkpointing import (
     JsonLog,
@@ -271,15 +271,21 @@ class _Run:
 
     def _update(self, batches: list[dict]) -> None:
         args, progress, accelerator = self.args, self.progress, self.accelerator
-        coin = hashlib.blake2b(f"{args.seed} self-condition {progress.step}".encode()).digest()[0]
-        self_condition = coin % 2 == 0
+        # What a batch has in common is drawn for the step, so that all processes draw the same.
+        coin = hashlib.blake2b(f"{args.seed} self-condition {progress.step}".encode()).digest()
+        self_condition = coin[0] % 2 == 0
+        block_size = 0
+        if largest := self.plain.config.block_size:
+            generator = torch.Generator().manual_seed(int.from_bytes(coin[1:5], "little"))
+            block_size = draw_block_size(largest, generator)
         for batch in batches:
             generators = [row_generator(args.seed, progress.epoch, index) for index in batch.pop("index")]
-            self._count(batch, self_condition)
+            self._count(batch, self_condition, block_size > 0)
             batch = send_to_device(batch, accelerator.device, non_blocking=True)
             with accelerator.accumulate(self.model):
                 with accelerator.autocast():
-                    result = self.model(**batch, generator=generators, self_condition=self_condition)
+                    drawn = {"self_condition": self_condition, "block_size": block_size, "generator": generators}
+                    result = self.model(**batch, **drawn)
                 accelerator.backward(result.loss)
                 if accelerator.sync_gradients:
                     self.norm = accelerator.clip_grad_norm_(self.model.parameters(), args.max_grad_norm)
@@ -301,11 +307,11 @@ class _Run:
         self.done = dict.fromkeys(("examples", "tokens", "flops"), 0.0)
         self.started = time.perf_counter()
 
-    def _count(self, batch: dict, self_condition: bool) -> None:
+    def _count(self, batch: dict, self_condition: bool, blocks: bool) -> None:
         rows, canvas = batch["labels"].shape
         self.done["examples"] += rows
         self.done["tokens"] += int(batch["attention_mask"].sum() + (batch["labels"] != self.pad_token_id).sum())
-        self.done["flops"] += self.flops(rows, batch["input_ids"].shape[1], canvas, self_condition)
+        self.done["flops"] += self.flops(rows, batch["input_ids"].shape[1], canvas, self_condition, blocks)
 
     def _sum_up(self) -> None:
         progress = self.progress

@@ -93,8 +93,8 @@ def build_model(args: argparse.Namespace, presets: Path):
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         setattr(config, name, getattr(tokenizer, name))
     set_attention(config, args.attn_implementation)
-    if args.skew_window is not None:
-        config.skew_window = args.skew_window or None
+    if args.block_size is not None:
+        config.block_size = args.block_size or None
         config._validate()
     model = CodeFusionForConditionalGeneration(config)
     if unknown := model.generation_config.update(**generation):
@@ -120,8 +120,8 @@ def _from_checkpoint(args: argparse.Namespace):
         names = ", ".join(LANGUAGES)
         raise ValueError(f"{args.model_name_or_path} does not say its language: give --language, one of {names}")
     model.config.language = args.language
-    if args.skew_window is not None:  # no weight depends on it, so a trained model can go over to it
-        model.config.skew_window = args.skew_window or None
+    if args.block_size is not None:  # no weight depends on it, so a trained model can go over to it
+        model.config.block_size = args.block_size or None
         model.config._validate()
     return model, tokenizer
 

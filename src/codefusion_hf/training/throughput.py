@@ -34,30 +34,36 @@ class TrainingFlops:
         widths = sorted({longest, max(1, longest // 2), max(1, longest // 4)})
         try:
             self.polynomials = {
-                (canvas, twice): np.polyfit(
-                    widths, [_forward_flops(model, width, canvas, twice) for width in widths], len(widths) - 1
+                (canvas, twice, blocks): np.polyfit(
+                    widths, [_forward_flops(model, width, canvas, twice, blocks) for width in widths], len(widths) - 1
                 )
                 for canvas in canvases
                 for twice in (False, True)
+                for blocks in ((False, True) if model.config.block_size else (False,))
             }
         finally:
             set_attention(model.config, implementation)
             model.train(training)
 
-    def __call__(self, rows: int, source_length: int, canvas: int, self_condition: bool) -> float:
-        """FLOPs of forward and backward pass for a batch of this shape."""
-        once = np.polyval(self.polynomials[canvas, False], source_length)
-        twice = np.polyval(self.polynomials[canvas, self_condition], source_length)
+    def __call__(
+        self, rows: int, source_length: int, canvas: int, self_condition: bool, blocks: bool = False
+    ) -> float:
+        """FLOPs of forward and backward pass for a batch of this shape, in blocks (of whatever size) or whole."""
+        once = np.polyval(self.polynomials[canvas, False, blocks], source_length)
+        twice = np.polyval(self.polynomials[canvas, self_condition, blocks], source_length)
         return rows * float(3 * once + (twice - once))
 
 
 @torch.no_grad()
-def _forward_flops(model, source_length: int, canvas: int, self_condition: bool) -> int:
+def _forward_flops(model, source_length: int, canvas: int, self_condition: bool, blocks: bool) -> int:
     ids = torch.full((1, source_length), model.config.eos_token_id, device=model.device)
     labels = torch.full((1, canvas), model.config.eos_token_id, device=model.device)
     generator = torch.Generator().manual_seed(0)
     with FlopCounterMode(display=False) as counter:
-        model(input_ids=ids, labels=labels, self_condition=self_condition, generator=generator)
+        model(
+            **{"input_ids": ids, "labels": labels, "self_condition": self_condition},
+            **{"block_size": int(blocks), "generator": generator},
+        )
     return counter.get_total_flops()
 
 

@@ -1,0 +1,231 @@
+"""Programs in blocks from left to right: `CodeFusionConfig.block_size`."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_modeling import batch, tiny_config, tiny_model
+
+from codefusion_hf.layers_codefusion import CodeFusionBlocks
+
+
+CANVAS = 32
+IDS = torch.tensor([[10, 11, 12]])
+
+
+def block_model(size: int = 4, **overrides):
+    model = tiny_model(block_size=size, **overrides)
+    model.generation_config.update(num_inference_steps=2)
+    return model
+
+
+def test_what_a_token_sees():
+    seen = CodeFusionBlocks(2).visible(torch.arange(5))
+    assert seen.int().tolist() == [[1, 1, 0, 0, 0]] * 2 + [[1, 1, 1, 1, 0]] * 2 + [[1, 1, 1, 1, 1]]
+    seen = CodeFusionBlocks(2, with_clean=True).visible(torch.arange(3).repeat(2))
+    assert seen[:3].int().tolist() == [[1, 1, 0, 0, 0, 0]] * 2 + [[1, 1, 1, 0, 0, 0]], "no clean token sees noise"
+    assert seen[3:].int().tolist() == [[0, 0, 0, 1, 1, 0]] * 2 + [[1, 1, 0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 16])
+def test_one_pass_of_training_is_all_steps_of_sampling(size):
+    """What the noisy blocks give beside the clean program is what each gives behind its clean beginning."""
+    model, inputs, length = tiny_model(), batch(), 12
+    with torch.no_grad():
+        for module in (model.denoiser, model.head):  # pointers that follow their left neighbour, also across blocks
+            for name in ("gate", "follow"):
+                getattr(module.copy, name).weight.normal_(generator=torch.Generator().manual_seed(3))
+    memory, table = model.encode(inputs["input_ids"]), model.embedding_table()
+    clean, noisy = F.embedding(inputs["labels"], table), inputs["noise"]
+    previous = torch.randn(3, 2 * length, 32, generator=torch.Generator().manual_seed(4))
+    levels = torch.arange(-(-length // size)).repeat_interleave(size)[:length].expand(3, -1) * 90
+    blocks = CodeFusionBlocks(size, with_clean=True)
+    all_levels = torch.cat([torch.zeros_like(levels), levels], 1)
+    denoised = model.denoise(torch.cat([clean, noisy], 1), all_levels, memory, previous, table, blocks)[:, length:]
+    decoded, scores = model.decode(torch.cat([clean, denoised], 1), memory, table, blocks, length)
+    assert scores.shape == (3, length, 512)
+    for first in range(0, length, size):
+        last = min(first + size, length)
+        seen = torch.cat([previous[:, :first], previous[:, length + first : length + last]], 1)
+        sample = torch.cat([clean[:, :first], noisy[:, first:last]], 1)
+        one_level = torch.cat([torch.zeros_like(levels[:, :first]), levels[:, first:last]], 1)
+        alone = model.denoise(sample, one_level, memory, seen, table, CodeFusionBlocks(size))[:, first:]
+        torch.testing.assert_close(alone, denoised[:, first:last])
+        behind = torch.cat([clean[:, :first], alone], 1)
+        d, s = model.decode(behind, memory, table, CodeFusionBlocks(size), last - first)
+        torch.testing.assert_close(d, decoded[:, first:last])
+        torch.testing.assert_close(s, scores[:, first:last], atol=1e-4, rtol=1e-4)
+
+
+def test_one_block_is_the_whole_canvas():
+    model, inputs = tiny_model(), batch()
+    memory = model.encode(inputs["input_ids"])
+    whole = model.denoise(inputs["noise"], inputs["timesteps"], memory)
+    torch.testing.assert_close(
+        model.denoise(inputs["noise"], inputs["timesteps"], memory, blocks=CodeFusionBlocks(12)), whole
+    )
+    assert not torch.allclose(
+        model.denoise(inputs["noise"], inputs["timesteps"], memory, blocks=CodeFusionBlocks(4)), whole, atol=1e-3
+    )
+
+
+def test_training_draws_a_noise_level_for_each_block(monkeypatch):
+    model, inputs, calls = block_model(), batch(), []
+    denoise, timesteps = model.denoise, inputs.pop("timesteps")
+    clean = F.embedding(inputs["labels"], model.embedding_table())
+
+    def spy(sample, timesteps, memory, previous=None, table=None, blocks=None):
+        calls.append((sample, timesteps, blocks))
+        return denoise(sample, timesteps, memory, previous, table, blocks)
+
+    monkeypatch.setattr(model, "denoise", spy)
+    sizes = set()
+    for seed in range(60):
+        inputs["generator"] = torch.Generator().manual_seed(seed)
+        output = model(**inputs, self_condition=False)
+        assert output.loss.isfinite() and output.logits.shape[:2] == (3, 12)
+        sample, levels, blocks = calls[-1]
+        sizes.add(blocks and blocks.size)
+        if blocks is None:
+            assert levels.shape == (3,) and sample.shape[1] == 12
+            continue
+        assert blocks.with_clean and levels[:, :12].eq(0).all()
+        levels = levels[:, 12:]
+        firsts = levels[:, :: blocks.size]
+        assert torch.equal(levels, firsts.repeat_interleave(blocks.size, 1)[:, :12])
+        assert len(firsts.unique()) > 1
+        torch.testing.assert_close(sample[:, :12], clean)
+        torch.testing.assert_close(sample[:, 12:], model.scheduler.add_noise(clean, inputs["noise"], levels))
+    assert sizes == {None, 1, 2, 4}, "blocks of all sizes, and whole canvases"
+    model(**inputs, timesteps=timesteps)
+    assert calls[-1][2] is None and torch.equal(calls[-1][1], timesteps)
+
+
+def test_every_parameter_gets_a_gradient():
+    model, inputs = block_model().train(), batch()
+    del inputs["timesteps"]
+    for seed in range(8):
+        inputs["generator"] = torch.Generator().manual_seed(seed)
+        model(**inputs, self_condition=True).loss.backward()
+    assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "ddpm"])
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_programs_are_generated_and_batches_equal_singles(sampler, size):
+    model = block_model()
+    ids = torch.randint(5, 512, (3, 9), generator=torch.Generator().manual_seed(1))
+    settings = {"seed": 3, "num_return_sequences": 2, "block_size": size, "sampler": sampler}
+    together = model.generate(ids, **settings)
+    assert len({tuple(row) for row in together.tolist()}) == 6
+    for row in range(3):
+        alone = model.generate(ids[row : row + 1], **settings)
+        expected = together[2 * row : 2 * row + 2]
+        longest = max(alone.shape[1], expected.shape[1])
+        alone, expected = (F.pad(x, (0, longest - x.shape[1])) for x in (alone, expected))
+        assert torch.equal(alone, expected)
+
+
+def test_each_block_is_denoised_behind_the_tokens_chosen_so_far(monkeypatch):
+    model, calls = block_model(), []
+    table = model.embedding_table()
+
+    def fake(sample, timesteps, memory, previous=None, table_=None, blocks=None):
+        calls.append((sample, timesteps, previous, blocks))
+        return (0.6 * table[7] + 0.4 * table[9]).expand_as(sample)  # a blend, nearest to 7
+
+    monkeypatch.setattr(model, "denoise", fake)
+    settings = {"seed": 0, "num_candidates": 2, "max_length": 12, "decode_with": "nearest", "temperature": 0.0}
+    tokens = model.generate(IDS, **settings)
+    assert tokens.tolist() == [[7] * 12]
+    assert [sample.shape[1] for sample, *_ in calls] == [4, 4, 8, 8, 12, 12]
+    for number, (sample, levels, previous, blocks) in enumerate(calls):
+        first = sample.shape[1] - 4
+        assert blocks == CodeFusionBlocks(4)
+        assert levels[0].tolist() == [0] * first + [[1199, 599][number % 2]] * 4
+        torch.testing.assert_close(sample[:, :first], table[7].expand(2, first, -1))
+        assert (previous is None) == (number % 2 == 0), "of a new block there is no estimate"
+
+
+def test_rows_stop_at_the_end_of_their_program(monkeypatch):
+    model, seen = block_model(), []
+    table = model.embedding_table()
+    # The first utterance's program ends after 2 tokens, the second's after 9.
+    programs = torch.tensor([[7, 8, 2] + [0] * 29, [5] * 9 + [2] + [6] * 22])
+
+    def oracle(sample, timesteps, memory, previous=None, table_=None, blocks=None):
+        seen.append(tuple(sample.shape[:2]))
+        which = (memory.input_ids[:, 0] == 11).long().repeat_interleave(len(sample) // len(memory.input_ids))
+        return 10 * F.embedding(programs[which], table)[:, : sample.shape[1]]
+
+    monkeypatch.setattr(model, "denoise", oracle)
+    ids = torch.tensor([[10, 10], [11, 11]])
+    tokens = model.generate(ids, seed=0, num_candidates=2, num_inference_steps=1, decode_with="nearest", dedupe=False)
+    assert tokens.tolist() == [[7, 8] + [0] * (tokens.shape[1] - 2), [5] * 9 + [0] * (tokens.shape[1] - 9)]
+    assert seen == [(4, 4), (2, 8), (2, 12)], "the first utterance left alone, and so did the second"
+
+
+def test_the_first_candidate_takes_the_best_and_the_others_draw(monkeypatch):
+    model = block_model(1)
+    probabilities = torch.full((512,), 1e-9)
+    probabilities[[7, 8, 9]] = torch.tensor([0.5, 0.3, 0.2])
+
+    def decode(denoised, memory, table=None, blocks=None, scored=None):
+        return denoised, probabilities.log().expand(len(denoised), scored, -1)
+
+    monkeypatch.setattr(model, "decode", decode)
+    settings = {"seed": 0, "num_candidates": 200, "num_return_sequences": 200, "dedupe": False, "max_length": 8}
+    output = model.generate(IDS, candidate_order="seed", return_dict_in_generate=True, **settings)
+    assert output.sequences[0].tolist() == [7] * 8
+    shares = torch.bincount(output.sequences[1:].flatten(), minlength=512) / output.sequences[1:].numel()
+    torch.testing.assert_close(shares[[7, 8, 9]], probabilities[[7, 8, 9]], atol=0.05, rtol=0)
+    expected = probabilities.log()[output.sequences].mean(-1)
+    torch.testing.assert_close(output.sequences_scores, expected, atol=1e-4, rtol=0)
+    cold = model.generate(IDS, temperature=0.1, **settings)
+    assert torch.bincount(cold.flatten())[7] / cold.numel() > 0.98
+
+
+def test_edits_infilling_and_revisions_take_the_whole_canvas(monkeypatch):
+    model, calls = block_model(), []
+    denoise = model.denoise
+
+    def spy(sample, timesteps, memory, previous=None, table=None, blocks=None):
+        calls.append(blocks)
+        return denoise(sample, timesteps, memory, previous, table, blocks)
+
+    monkeypatch.setattr(model, "denoise", spy)
+    draft = torch.tensor([[7, 8, 9, 2]])
+    settings = {"seed": 0, "num_candidates": 2, "num_inference_steps": 3}
+    model.generate(IDS, init_ids=draft, strength=0.5, **settings)
+    mask = torch.tensor([[False, True, True, False]])
+    filled = model.generate(IDS, infill_ids=draft, infill_mask=mask, **settings)
+    model.generate(IDS, block_size=0, **settings)
+    assert filled[0, 0] == 7 and set(calls) == {None}
+    calls.clear()
+    model.generate(IDS, num_revisions=2, **settings)
+    assert calls[-2:] == [None, None] and calls[0] == CodeFusionBlocks(4)
+
+
+def test_drafts_and_states_show_the_program_as_it_grows():
+    model = block_model()
+    output = model.generate(
+        IDS, seed=0, num_candidates=2, max_length=12, output_denoising_states=True, return_dict_in_generate=True
+    )
+    assert 2 <= len(output.denoising_states) <= 6 and output.denoising_states.shape[2] == 12
+    assert output.denoising_timesteps[:2].tolist() == [1199, 599]
+
+
+def test_what_does_not_go_together_is_refused():
+    with pytest.raises(ValueError, match="`block_size` must be at most 4, `config.block_size` of the model, got 8"):
+        block_model().generate(IDS, block_size=8)
+    with pytest.raises(ValueError, match="`block_size` must be at most 0"):
+        tiny_model().generate(IDS, block_size=1)
+    with pytest.raises(ValueError, match="`block_size` must be an integer of at least 0, got -1"):
+        block_model().generate(IDS, block_size=-1)
+    with pytest.raises(ValueError, match="`temperature` needs a `block_size`"):
+        tiny_model().generate(IDS, temperature=0.5)
+    with pytest.raises(ValueError, match="`temperature` must be between 0 and 10, got -1"):
+        block_model().generate(IDS, temperature=-1)
+    with pytest.raises(ValueError, match=r"from 1 to `max_target_length` \(32\), got 0"):
+        tiny_config(block_size=0)
+    with pytest.raises(ValueError, match="`denoising_loss='sample'`"):
+        tiny_config(block_size=4, denoising_loss="epsilon")
