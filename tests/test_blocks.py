@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from test_modeling import batch, tiny_config, tiny_model
 
-from codefusion_hf.layers_codefusion import CodeFusionBlocks
+from codefusion_hf.layers_codefusion import CodeFusionBlocks, CodeFusionCache
 
 
 CANVAS = 32
@@ -19,9 +19,12 @@ def block_model(size: int = 4, **overrides):
 
 
 def test_what_a_token_sees():
-    seen = CodeFusionBlocks(2).visible(torch.arange(5))
+    index = torch.arange(5)
+    seen = CodeFusionBlocks(2).visible(index, index)
     assert seen.int().tolist() == [[1, 1, 0, 0, 0]] * 2 + [[1, 1, 1, 1, 0]] * 2 + [[1, 1, 1, 1, 1]]
-    seen = CodeFusionBlocks(2, with_clean=True).visible(torch.arange(3).repeat(2))
+    assert torch.equal(CodeFusionBlocks(2).visible(index[3:], index), seen[3:])
+    index = torch.arange(3).repeat(2)
+    seen = CodeFusionBlocks(2, with_clean=True).visible(index, index)
     assert seen[:3].int().tolist() == [[1, 1, 0, 0, 0, 0]] * 2 + [[1, 1, 1, 0, 0, 0]], "no clean token sees noise"
     assert seen[3:].int().tolist() == [[0, 0, 0, 1, 1, 0]] * 2 + [[1, 1, 0, 0, 0, 1]]
 
@@ -56,6 +59,36 @@ def test_one_pass_of_training_is_all_steps_of_sampling(size):
         torch.testing.assert_close(s, scores[:, first:last], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_the_cache_changes_nothing(size):
+    """Behind cached tokens a network gives what it gives behind the tokens themselves, also for some of the rows."""
+    model, inputs, length = tiny_model(), batch(), 12
+    with torch.no_grad():
+        for module in (model.denoiser, model.head):
+            module.copy.follow.weight.normal_(generator=torch.Generator().manual_seed(3))
+    memory, table = model.encode(inputs["input_ids"]), model.embedding_table()
+    clean, noisy, blocks = F.embedding(inputs["labels"], table), inputs["noise"], CodeFusionBlocks(size)
+    caches = CodeFusionCache(), CodeFusionCache()
+    for first in range(0, length, size):
+        if first == 2 * size:  # the second utterance leaves
+            left = torch.tensor([True, False, True])
+            memory, clean, noisy = memory.select(left), clean[left], noisy[left]
+            caches = tuple(cache.select(left) for cache in caches)
+        last = min(first + size, length)
+        sample = torch.cat([clean[:, :first], noisy[:, first:last]], 1)
+        levels = torch.cat([torch.zeros(first), torch.full((last - first,), 700)]).long().expand(len(sample), -1)
+        whole = model.denoise(sample, levels, memory, None, table, blocks)
+        for _ in range(2):  # a second step finds all clean tokens in the cache
+            known = caches[0].length
+            part = model.denoise(sample[:, known:], levels[:, known:], memory, None, table, blocks, caches[0])
+            torch.testing.assert_close(part[:, first - known :], whole[:, first:])
+        assert known == first
+        scores = model.decode(sample, memory, table, blocks, last - first)[1]
+        known = caches[1].length
+        part = model.decode(sample[:, known:], memory, table, blocks, last - first, caches[1])[1]
+        torch.testing.assert_close(part, scores, atol=1e-4, rtol=1e-4)
+
+
 def test_one_block_is_the_whole_canvas():
     model, inputs = tiny_model(), batch()
     memory = model.encode(inputs["input_ids"])
@@ -73,9 +106,9 @@ def test_training_draws_a_noise_level_for_each_block(monkeypatch):
     denoise, timesteps = model.denoise, inputs.pop("timesteps")
     clean = F.embedding(inputs["labels"], model.embedding_table())
 
-    def spy(sample, timesteps, memory, previous=None, table=None, blocks=None):
+    def spy(sample, timesteps, memory, previous=None, table=None, blocks=None, cache=None):
         calls.append((sample, timesteps, blocks))
-        return denoise(sample, timesteps, memory, previous, table, blocks)
+        return denoise(sample, timesteps, memory, previous, table, blocks, cache)
 
     monkeypatch.setattr(model, "denoise", spy)
     sizes = set()
@@ -129,7 +162,8 @@ def test_each_block_is_denoised_behind_the_tokens_chosen_so_far(monkeypatch):
     model, calls = block_model(), []
     table = model.embedding_table()
 
-    def fake(sample, timesteps, memory, previous=None, table_=None, blocks=None):
+    def fake(sample, timesteps, memory, previous=None, table_=None, blocks=None, cache=None):
+        cache.advance(sample.shape[1], blocks.size)
         calls.append((sample, timesteps, previous, blocks))
         return (0.6 * table[7] + 0.4 * table[9]).expand_as(sample)  # a blend, nearest to 7
 
@@ -137,7 +171,7 @@ def test_each_block_is_denoised_behind_the_tokens_chosen_so_far(monkeypatch):
     settings = {"seed": 0, "num_candidates": 2, "max_length": 12, "decode_with": "nearest", "temperature": 0.0}
     tokens = model.generate(IDS, **settings)
     assert tokens.tolist() == [[7] * 12]
-    assert [sample.shape[1] for sample, *_ in calls] == [4, 4, 8, 8, 12, 12]
+    assert [sample.shape[1] for sample, *_ in calls] == [4, 4, 8, 4, 8, 4], "clean tokens are looked at once"
     for number, (sample, levels, previous, blocks) in enumerate(calls):
         first = sample.shape[1] - 4
         assert blocks == CodeFusionBlocks(4)
@@ -152,16 +186,17 @@ def test_rows_stop_at_the_end_of_their_program(monkeypatch):
     # The first utterance's program ends after 2 tokens, the second's after 9.
     programs = torch.tensor([[7, 8, 2] + [0] * 29, [5] * 9 + [2] + [6] * 22])
 
-    def oracle(sample, timesteps, memory, previous=None, table_=None, blocks=None):
+    def oracle(sample, timesteps, memory, previous=None, table_=None, blocks=None, cache=None):
+        cache.advance(sample.shape[1], blocks.size)
         seen.append(tuple(sample.shape[:2]))
         which = (memory.input_ids[:, 0] == 11).long().repeat_interleave(len(sample) // len(memory.input_ids))
-        return 10 * F.embedding(programs[which], table)[:, : sample.shape[1]]
+        return 10 * F.embedding(programs[which], table)[:, cache.start :][:, : sample.shape[1]]
 
     monkeypatch.setattr(model, "denoise", oracle)
     ids = torch.tensor([[10, 10], [11, 11]])
     tokens = model.generate(ids, seed=0, num_candidates=2, num_inference_steps=1, decode_with="nearest", dedupe=False)
     assert tokens.tolist() == [[7, 8] + [0] * (tokens.shape[1] - 2), [5] * 9 + [0] * (tokens.shape[1] - 9)]
-    assert seen == [(4, 4), (2, 8), (2, 12)], "the first utterance left alone, and so did the second"
+    assert seen == [(4, 4), (2, 8), (2, 8)], "the first utterance left alone, and so did the second"
 
 
 def test_the_first_candidate_takes_the_best_and_the_others_draw(monkeypatch):
@@ -169,7 +204,7 @@ def test_the_first_candidate_takes_the_best_and_the_others_draw(monkeypatch):
     probabilities = torch.full((512,), 1e-9)
     probabilities[[7, 8, 9]] = torch.tensor([0.5, 0.3, 0.2])
 
-    def decode(denoised, memory, table=None, blocks=None, scored=None):
+    def decode(denoised, memory, table=None, blocks=None, scored=None, cache=None):
         return denoised, probabilities.log().expand(len(denoised), scored, -1)
 
     monkeypatch.setattr(model, "decode", decode)
@@ -188,9 +223,9 @@ def test_edits_infilling_and_revisions_take_the_whole_canvas(monkeypatch):
     model, calls = block_model(), []
     denoise = model.denoise
 
-    def spy(sample, timesteps, memory, previous=None, table=None, blocks=None):
+    def spy(sample, timesteps, memory, previous=None, table=None, blocks=None, cache=None):
         calls.append(blocks)
-        return denoise(sample, timesteps, memory, previous, table, blocks)
+        return denoise(sample, timesteps, memory, previous, table, blocks, cache)
 
     monkeypatch.setattr(model, "denoise", spy)
     draft = torch.tensor([[7, 8, 9, 2]])

@@ -15,7 +15,7 @@ from .generation_config_codefusion import (
     CodeFusionGenerationConfig,
     CodeFusionGenerationOutput,
 )
-from .layers_codefusion import CodeFusionBlocks
+from .layers_codefusion import CodeFusionBlocks, CodeFusionCache
 from .ranking_codefusion import CHOICES, cut, rank
 from .sampling_codefusion import (
     CandidateNoise,
@@ -210,7 +210,7 @@ class DiffusionGenerationMixin:
         """The draft's probable tokens `(batch_size, length)`, on average over its candidates; -1 at the others."""
         found = []
         for part in self._pieces(state, run):
-            scores = self._read_off(self._estimate(part.latents, timestep, part, run), part, run)
+            scores = self._read_off(self._estimate(part.latents, timestep, None, part, run), part, run)
             scores = scores.unflatten(0, (len(part.utterances), -1))
             tokens = draft[part.utterances][:, None, :, None].expand(-1, scores.shape[1], -1, -1)
             log_probabilities = scores.gather(-1, tokens)[..., 0] - scores.logsumexp(-1)
@@ -270,7 +270,7 @@ class DiffusionGenerationMixin:
         done = []
         for timestep in timesteps:
             latents = self._hold(state.latents, timestep, state, run)
-            denoised = self._estimate(latents, timestep, state, run)
+            denoised = self._estimate(latents, timestep, state.denoised, state, run)
             fresh = state.noise.draw() if state.scheduler.is_stochastic else None
             latents = state.scheduler.step(denoised, timestep, latents, fresh)
             if state.finished is not None:
@@ -298,19 +298,23 @@ class DiffusionGenerationMixin:
     def _denoise_blocks(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> list[SamplingState]:
         """Walks the grid for one block after the other. Utterances whose candidates have all ended leave early."""
         done, length = [], state.latents.shape[1]
+        state.caches = tuple(CodeFusionCache() for _ in range(3))
         for first in range(0, length, run.blocks.size):
             last = min(first + run.blocks.size, length)
-            state.denoised = None  # nothing is known of this block yet
+            previous = None  # nothing is known of this block yet
             for timestep in timesteps:
-                levels = F.pad(torch.full((last - first,), timestep), (first, 0))
-                denoised = self._estimate(state.latents[:, :last], levels, state, run, run.blocks)
+                known = state.caches[0].length  # of what is left of it, these tokens are in the caches
+                levels = F.pad(torch.full((last - first,), timestep), (first - known, 0))
+                denoised = self._estimate(state.latents[:, known:last], levels, previous, state, run, run.blocks)
+                previous = denoised = denoised[:, first - known :]
                 fresh = state.noise.draw()[:, first:last] if state.scheduler.is_stochastic else None
-                block = state.scheduler.step(denoised[:, first:], timestep, state.latents[:, first:last], fresh)
+                block = state.scheduler.step(denoised, timestep, state.latents[:, first:last], fresh)
                 state.latents = torch.cat([state.latents[:, :first], block, state.latents[:, last:]], dim=1)
                 padding = run.table[self.config.pad_token_id].expand(len(block), length - last, -1)
-                state.denoised = torch.cat([state.latents[:, :first], denoised[:, first:], padding], dim=1)
+                state.denoised = torch.cat([state.latents[:, :first], denoised, padding], dim=1)
                 run.after_step(self, state, timestep)
-            scores = self._read_off(state.latents[:, :last], state, run, run.blocks, last - first)
+            clean = state.latents[:, state.caches[2].length : last]
+            scores = self._read_off(clean, state, run, run.blocks, last - first)
             settle_block(state, scores, run, self.config)
             over = state.finished.view(len(state.utterances), -1).all(-1)
             if over.all():
@@ -332,14 +336,14 @@ class DiffusionGenerationMixin:
             tokens = self._read_off(state.latents, state, run).argmax(-1)
             tokens = cut(tokens, self.config.pad_token_id, self.config.eos_token_id, keep_eos=True)
             latents = state.scheduler.add_noise(F.embedding(tokens, run.table), state.noise.draw(), timestep)
-            state.denoised = None
-            state.latents = state.denoised = self._estimate(latents, timestep, state, run)
+            state.latents = state.denoised = self._estimate(latents, timestep, None, state, run)
             run.after_step(self, state, timestep)
 
     def _estimate(
         self,
         latents: torch.Tensor,
         timestep: int | torch.Tensor,
+        previous: torch.Tensor | None,
         state: SamplingState,
         run: SamplingRun,
         blocks: CodeFusionBlocks | None = None,
@@ -349,10 +353,10 @@ class DiffusionGenerationMixin:
         for each.
         """
         timesteps = torch.as_tensor(timestep, device=latents.device).view(1, -1).expand(len(latents), -1)
-        previous = None if state.denoised is None else state.denoised[:, : latents.shape[1]]
-        denoised = self.denoise(latents, timesteps, state.memory, previous, run.table, blocks)
+        cache, null_cache, _ = state.caches if blocks is not None else (None, None, None)
+        denoised = self.denoise(latents, timesteps, state.memory, previous, run.table, blocks, cache)
         if state.null_memory is not None:
-            null = self.denoise(latents, timesteps, state.null_memory, previous, run.table, blocks)
+            null = self.denoise(latents, timesteps, state.null_memory, previous, run.table, blocks, null_cache)
             denoised = null + run.config.guidance_scale * (denoised - null)
         if run.config.clamping:
             denoised = F.embedding(nearest_scores(denoised, run.table).argmax(-1), run.table)
@@ -383,7 +387,8 @@ class DiffusionGenerationMixin:
         if run.config.decode_with == "nearest":
             scores = nearest_scores(denoised if scored is None else denoised[:, -scored:], run.table)
         else:
-            scores = self.decode(denoised, state.memory, run.table, blocks, scored)[1]
+            cache = state.caches[2] if blocks is not None else None
+            scores = self.decode(denoised, state.memory, run.table, blocks, scored, cache)[1]
         if run.logits_processor:
             context = scores.argmax(-1)
             if scored is not None and state.choices is not None:

@@ -1,8 +1,10 @@
 """The building blocks of denoiser and decoder: attention, layers, stacks, and the copy pointer."""
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -61,16 +63,43 @@ class CodeFusionBlocks:
         """How many programs stand on the canvas."""
         return 2 if self.with_clean else 1
 
-    def visible(self, index: torch.LongTensor) -> torch.BoolTensor:
-        """Which positions see which, `(length, length)`, for the places of all positions in their program."""
-        block = index // self.size
-        seen = block[None, :] <= block[:, None]
-        if self.with_clean:
-            noisy = torch.arange(len(index), device=index.device) >= len(index) // 2
-            before = block[None, :] < block[:, None]
-            same = block[None, :] == block[:, None]
-            seen = torch.where(noisy[:, None], torch.where(noisy, same, before), seen & ~noisy)
-        return seen
+    def visible(self, query: torch.LongTensor, key: torch.LongTensor) -> torch.BoolTensor:
+        """Which positions see which, `(query length, key length)`, for their places in the program."""
+        query, key = query[:, None] // self.size, key[None, :] // self.size
+        if not self.with_clean:
+            return key <= query
+        noisy = torch.arange(len(query), device=query.device) >= len(query) // 2
+        return torch.where(noisy[:, None], torch.where(noisy, key == query, key < query), (key <= query) & ~noisy)
+
+
+class CodeFusionCache:
+    """
+    For sampling in blocks, what the clean tokens on the left have left behind in a network: the keys and values of
+    each layer, `(rows, num_heads, length, head_dim)`, and where the last of them points, `(rows, source_length)`.
+    """
+
+    def __init__(self):
+        self.length = self.start = 0
+        self.key_values: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.pointer: torch.Tensor | None = None
+
+    def advance(self, num_tokens: int, size: int) -> None:
+        """Announces tokens behind those that are here; all but their last block, of `size` tokens, will stay."""
+        self.start, self.length = self.length, (self.length + num_tokens - 1) // size * size
+
+    def extend(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those of all tokens, given those of the announced ones."""
+        if layer in self.key_values:
+            key, value = (torch.cat(pair, dim=2) for pair in zip(self.key_values[layer], (key, value)))
+        self.key_values[layer] = key[:, :, : self.length], value[:, :, : self.length]
+        return key, value
+
+    def select(self, rows: torch.Tensor) -> "CodeFusionCache":
+        """That of some rows (a boolean mask)."""
+        selected = copy.copy(self)
+        selected.key_values = {layer: (key[rows], value[rows]) for layer, (key, value) in self.key_values.items()}
+        selected.pointer = None if self.pointer is None else self.pointer[rows]
+        return selected
 
 
 def eager_attention_forward(
@@ -183,13 +212,19 @@ class CodeFusionLayer(GradientCheckpointingLayer):
         position_bias: torch.Tensor,
         memory_key_values: tuple[torch.Tensor, torch.Tensor] | None = None,
         memory_mask: torch.Tensor | None = None,
+        extend: Callable | None = None,
     ) -> torch.Tensor:
-        """`(rows, length, d_model)` to the same shape; see [`CodeFusionAttention`] for rows against memory rows."""
+        """
+        `(rows, length, d_model)` to the same shape; see [`CodeFusionAttention`] for rows against memory rows. `extend`
+        puts the keys and values of earlier tokens in front of the own ones.
+        """
 
         def residual(update: torch.Tensor) -> torch.Tensor:
             return hidden_states + (F.dropout(update, self.dropout) if self.training else update)
 
-        hidden_states = residual(self.self_attn(self.self_attn_norm(hidden_states), position_bias))
+        normed = self.self_attn_norm(hidden_states)
+        key_values = None if extend is None else extend(*self.self_attn.key_values(normed))
+        hidden_states = residual(self.self_attn(normed, position_bias, key_values))
         if self.cross_attn is not None:
             normed = self.cross_attn_norm(hidden_states)
             hidden_states = residual(self.cross_attn(normed, memory_mask, memory_key_values))
@@ -217,9 +252,12 @@ class CodeFusionStack(nn.Module):
         """Cross-attention keys and values of every layer for `(batch_size, source_length, d_model)`."""
         return [layer.cross_attn.key_values(memory) for layer in self.layers]
 
-    def position_bias(self, index: torch.Tensor) -> torch.Tensor:
-        """T5's bidirectional relative bias of positions, `(1, num_heads, length, length)` (transformers models/t5)."""
-        offset = index[None, :] - index[:, None]
+    def position_bias(self, query: torch.Tensor, key: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        T5's bidirectional relative bias of positions, `(1, num_heads, query length, key length)` (transformers
+        models/t5); without `key`, among those of `query`.
+        """
+        offset = (query if key is None else key)[None, :] - query[:, None]
         half = self.num_buckets // 2
         exact = half // 2
         distance = offset.abs()
@@ -234,19 +272,24 @@ class CodeFusionStack(nn.Module):
         memory_key_values: list[tuple[torch.Tensor, torch.Tensor]],
         memory_mask: torch.Tensor,
         blocks: CodeFusionBlocks | None = None,
+        cache: CodeFusionCache | None = None,
     ) -> torch.Tensor:
-        """`(rows, length, d_model)` to the same shape."""
+        """`(rows, length, d_model)` to the same shape; with a `cache`, of positions behind those that it holds."""
         if blocks is None:
             index = self._canvas(hidden_states.shape[1])
             hidden_states = hidden_states + self.positions.weight[: len(index)]
             position_bias = self.position_bias(index)
         else:
-            index = self._canvas(hidden_states.shape[1] // blocks.parts).repeat(blocks.parts)
+            start = 0 if cache is None else cache.start
+            places = self._canvas(start + hidden_states.shape[1] // blocks.parts).repeat(blocks.parts)
+            index = places[start:]
             hidden_states = hidden_states + self.positions(index)
-            position_bias = self.position_bias(index)
-            position_bias = position_bias.masked_fill(~blocks.visible(index), torch.finfo(position_bias.dtype).min)
-        for layer, key_values in zip(self.layers, memory_key_values):
-            hidden_states = layer(hidden_states, position_bias, key_values, memory_mask)
+            position_bias = self.position_bias(index, places)
+            lowest = torch.finfo(position_bias.dtype).min
+            position_bias = position_bias.masked_fill(~blocks.visible(index, places), lowest)
+        for number, (layer, key_values) in enumerate(zip(self.layers, memory_key_values)):
+            extend = None if cache is None else partial(cache.extend, number)
+            hidden_states = layer(hidden_states, position_bias, key_values, memory_mask, extend)
         return self.norm(hidden_states)
 
     def infill(self, hidden_states: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:
@@ -298,12 +341,17 @@ class CodeFusionCopy(nn.Module):
         self.scaling = config.d_model**-0.5
 
     def forward(
-        self, hidden_states: torch.Tensor, memory: CodeFusionMemory, blocks: CodeFusionBlocks | None = None
+        self,
+        hidden_states: torch.Tensor,
+        memory: CodeFusionMemory,
+        blocks: CodeFusionBlocks | None = None,
+        cache: CodeFusionCache | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """
         Args:
             hidden_states (`torch.FloatTensor` of shape `(rows, length, d_model)`).
             blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out.
+            cache ([`CodeFusionCache`], *optional*): Of the tokens on the left.
 
         Returns:
             The gate, `(rows, length, 1)`, and the pointer's weights, `(rows, length, source_length)`, in fp32; and
@@ -324,15 +372,23 @@ class CodeFusionCopy(nn.Module):
         follow = torch.sigmoid(self.follow(hidden_states).float()) * reachable[:, None]
         parts = 1 if blocks is None else blocks.parts
         own, follow = (x.unflatten(1, (parts, -1)).unbind(2) for x in (own, follow))
-        pointers = [own[0]]
-        for position in range(1, len(own)):
-            left = pointers[-1]
+        pointers = []
+        for position in range(len(own)):
+            if position:
+                left = pointers[-1]
+            elif cache is not None and cache.pointer is not None:
+                left = cache.pointer[:, None]
+            else:
+                pointers.append(own[0])
+                continue
             if parts > 1 and position % blocks.size == 0:  # the neighbour belongs to a block that is clean by then
                 left = left[:, :1].expand_as(left)
             moved = follow[position] * left.roll(1, -1)
             # What would go beyond the end follows nothing.
             pointers.append(torch.addcmul(moved, own[position], 1 - moved.sum(-1, keepdim=True)))
         weights = torch.stack(pointers, dim=2).flatten(1, 2)
+        if cache is not None and cache.length > cache.start:
+            cache.pointer = weights[:, cache.length - cache.start - 1]
 
         flat = weights.view(batch_size, group * length, -1).to(hidden_states.dtype)
         context = torch.matmul(flat, memory.hidden_states.to(hidden_states.dtype)).view(rows, length, width)

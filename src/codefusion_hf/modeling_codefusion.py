@@ -12,7 +12,7 @@ from transformers.modeling_outputs import ModelOutput
 from .configuration_codefusion import CodeFusionConfig
 from .generation_codefusion import UNCONDITIONAL_LENGTH, DiffusionGenerationMixin
 from .generation_config_codefusion import CodeFusionGenerationConfig
-from .layers_codefusion import CodeFusionBlocks, CodeFusionMemory, CodeFusionRMSNorm, additive_mask
+from .layers_codefusion import CodeFusionBlocks, CodeFusionCache, CodeFusionMemory, CodeFusionRMSNorm, additive_mask
 from .loss_codefusion import codefusion_loss
 from .networks_codefusion import CodeFusionDecoder, CodeFusionDenoiser, CodeFusionHead
 from .scheduling_codefusion import CodeFusionScheduler
@@ -211,6 +211,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         previous: torch.Tensor | None = None,
         table: torch.Tensor | None = None,
         blocks: CodeFusionBlocks | None = None,
+        cache: CodeFusionCache | None = None,
     ) -> torch.Tensor:
         """
         x̂0 = N(x_t, t, E_s).
@@ -222,6 +223,8 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             previous (`torch.FloatTensor`, *optional*): The last x̂0 (self-conditioning).
             table (`torch.FloatTensor` of shape `(vocab_size, latent_dim)`, *optional*): L, if already computed.
             blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out; one block without it.
+            cache ([`CodeFusionCache`], *optional*):
+                Of the tokens left of these, for sampling in blocks; keeps those of all blocks but the last.
 
         Returns:
             `torch.FloatTensor` of shape `(rows, length, latent_dim)` in fp32.
@@ -234,7 +237,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             source = (memory.hidden_states * power**-0.5).repeat_interleave(len(sample) // len(memory.input_ids), 0)
             inputs = torch.cat([inputs, source], dim=1)
             previous = None if previous is None else F.pad(previous, (0, 0, 0, source.shape[1]))
-        return self._predict(inputs, timesteps, memory, previous, table, blocks)[:, : sample.shape[1]]
+        return self._predict(inputs, timesteps, memory, previous, table, blocks, cache)[:, : sample.shape[1]]
 
     def _scaled(self, sample: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         # Unit variance at every t.
@@ -258,10 +261,11 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         # x̂0 of the program and the utterance behind it, both noised.
         return self._predict(self._scaled(sample, timesteps), timesteps, memory, previous, table)
 
-    def _predict(self, inputs, timesteps, memory, previous, table, blocks=None) -> torch.Tensor:
+    def _predict(self, inputs, timesteps, memory, previous, table, blocks=None, cache=None) -> torch.Tensor:
         dtype = memory.hidden_states.dtype
         source = F.embedding(memory.input_ids, table).to(dtype)
-        return self.denoiser(inputs.to(dtype), _by_token(timesteps), memory, source, previous, blocks).float()
+        inputs, timesteps = inputs.to(dtype), _by_token(timesteps)
+        return self.denoiser(inputs, timesteps, memory, source, previous, blocks, cache).float()
 
     def decode(
         self,
@@ -270,6 +274,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         table: torch.Tensor | None = None,
         blocks: CodeFusionBlocks | None = None,
         scored: int | None = None,
+        cache: CodeFusionCache | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """
         D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32; both
@@ -277,9 +282,11 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         """
         table = self.embedding_table() if table is None else table
         denoised = denoised.to(memory.hidden_states.dtype)
-        decoded, hidden = self.decoder(denoised, memory, blocks) if self.decoder is not None else (denoised, None)
+        decoded, hidden = denoised, None
+        if self.decoder is not None:
+            decoded, hidden = self.decoder(denoised, memory, blocks, cache)
         decoded = decoded if scored is None else decoded[:, -scored:]
-        return decoded, self.head(decoded, hidden, table, memory, blocks)
+        return decoded, self.head(decoded, hidden, table, memory, blocks, cache)
 
     def forward(
         self,
@@ -375,6 +382,8 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             with torch.no_grad():
                 # The first pass needs no graph, so neither do the shared keys and values it reads.
                 previous = denoise(noisy, levels, memory, table=table, blocks=blocks).detach()
+                if blocks is not None:
+                    previous[:, :length] = 0  # of what is clean there is no estimate
         denoised = denoise(noisy, levels, memory, previous, table, blocks)
         if blocks is None:
             decoded, logits = self.decode(denoised, memory, table)

@@ -5,7 +5,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from .configuration_codefusion import CodeFusionConfig
-from .layers_codefusion import CodeFusionBlocks, CodeFusionCopy, CodeFusionMemory, CodeFusionStack, timestep_embedding
+from .layers_codefusion import (
+    CodeFusionBlocks,
+    CodeFusionCache,
+    CodeFusionCopy,
+    CodeFusionMemory,
+    CodeFusionStack,
+    timestep_embedding,
+)
 
 
 class CodeFusionDenoiser(nn.Module):
@@ -40,6 +47,7 @@ class CodeFusionDenoiser(nn.Module):
         source_embeddings: torch.Tensor,
         previous: torch.Tensor | None,
         blocks: CodeFusionBlocks | None = None,
+        cache: CodeFusionCache | None = None,
     ) -> torch.Tensor:
         """
         Args:
@@ -49,10 +57,13 @@ class CodeFusionDenoiser(nn.Module):
             source_embeddings (`torch.FloatTensor` of shape `(batch_size, source_length, latent_dim)`): L(s).
             previous (`torch.FloatTensor`, *optional*): The last x̂0, for self-conditioning.
             blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out; one block without it.
+            cache ([`CodeFusionCache`], *optional*): Of the tokens left of these.
 
         Returns:
             `torch.FloatTensor` of shape `(rows, length, latent_dim)`: x̂0.
         """
+        if cache is not None:
+            cache.advance(inputs.shape[1], blocks.size)
         hidden = self.in_proj(inputs)
         time = timestep_embedding(timesteps * self.time_scale, hidden.shape[-1]).to(hidden.dtype)
         hidden = hidden + self.time_mlp(time)
@@ -63,10 +74,10 @@ class CodeFusionDenoiser(nn.Module):
             )
         if self.infill:
             return self.out_proj(self.stack.infill(hidden, memory.mask))
-        hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask, blocks)
+        hidden = self.stack(hidden, memory.denoiser_key_values, memory.mask, blocks, cache)
         if self.copy is None:
             return self.out_proj(hidden)
-        gate, weights, context = self.copy(hidden, memory, blocks)
+        gate, weights, context = self.copy(hidden, memory, blocks, cache)
         flat = weights.view(source_embeddings.shape[0], -1, weights.shape[-1]).to(source_embeddings.dtype)
         pointed = torch.matmul(flat, source_embeddings).view(*hidden.shape[:2], -1)
         return (1 - gate) * self.out_proj(hidden + self.context_proj(context)) + gate * pointed
@@ -86,10 +97,16 @@ class CodeFusionDecoder(nn.Module):
             self.out_proj.init_std = 0.0
 
     def forward(
-        self, denoised: torch.Tensor, memory: CodeFusionMemory, blocks: CodeFusionBlocks | None = None
+        self,
+        denoised: torch.Tensor,
+        memory: CodeFusionMemory,
+        blocks: CodeFusionBlocks | None = None,
+        cache: CodeFusionCache | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """x̂0 `(rows, length, latent_dim)` to D_s of the same shape and the hidden states `(rows, length, d_model)`."""
-        hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask, blocks)
+        if cache is not None:
+            cache.advance(denoised.shape[1], blocks.size)
+        hidden = self.stack(self.in_proj(denoised), memory.decoder_key_values, memory.mask, blocks, cache)
         decoded = self.out_proj(hidden)
         return (denoised + decoded if self.residual else decoded), hidden
 
@@ -114,6 +131,7 @@ class CodeFusionHead(nn.Module):
         table: torch.Tensor,
         memory: CodeFusionMemory,
         blocks: CodeFusionBlocks | None = None,
+        cache: CodeFusionCache | None = None,
     ) -> torch.Tensor:
         """
         Args:
@@ -128,7 +146,7 @@ class CodeFusionHead(nn.Module):
         logits = self.score(decoded, table)
         if self.copy is None:
             return logits
-        gate, weights = (x[:, -decoded.shape[1] :] for x in self.copy(hidden, memory, blocks)[:2])
+        gate, weights = (x[:, -decoded.shape[1] :] for x in self.copy(hidden, memory, blocks, cache)[:2])
         rows, length, source_length = weights.shape
         with torch.autocast(weights.device.type, enabled=False):
             # A token may stand in the utterance more than once: the weights of its places add up.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from .layers_codefusion import CodeFusionBlocks, CodeFusionMemory
+from .layers_codefusion import CodeFusionBlocks, CodeFusionCache, CodeFusionMemory
 from .ranking_codefusion import CHOICES, cut
 from .scheduling_codefusion import CodeFusionScheduler
 
@@ -61,6 +61,8 @@ class SamplingState:
             the row is left alone.
         choices, log_probabilities (`torch.Tensor` of shape `(rows, length, choices)`): With blocks, the tokens of
             those that are done, the chosen one first, and what else was probable.
+        caches (`tuple` of three [`CodeFusionCache`]): With blocks, of the denoiser, the same for guidance, and of the
+            decoder.
     """
 
     utterances: torch.Tensor
@@ -77,6 +79,7 @@ class SamplingState:
     finished: torch.Tensor | None = None
     choices: torch.Tensor | None = None
     log_probabilities: torch.Tensor | None = None
+    caches: tuple[CodeFusionCache, CodeFusionCache, CodeFusionCache] | None = None
 
     def select(self, chosen: torch.Tensor, length: int | None = None) -> "SamplingState":
         """Some of the utterances (a boolean mask), on a canvas of `length` tokens."""
@@ -96,6 +99,7 @@ class SamplingState:
             null_memory=None if self.null_memory is None else self.null_memory.select(chosen),
             noise=self.noise.select(chosen.tolist(), length),
             scheduler=self.scheduler.select(rows, length),
+            caches=None if self.caches is None else tuple(cache.select(rows) for cache in self.caches),
             **{name: of_rows(getattr(self, name)) for name in names},
         )
 
