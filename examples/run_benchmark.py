@@ -41,6 +41,7 @@ from codefusion_hf.baselines.seq2seq import count_parameters, from_scratch
 from codefusion_hf.data.benchmarks import read_benchmark
 from codefusion_hf.data.prompts import source_text
 from codefusion_hf.evaluation import load
+from codefusion_hf.layers_codefusion import CodeFusionCache
 from codefusion_hf.training import load_preset
 
 
@@ -80,7 +81,14 @@ def main():
         "size_on_disk_mb": size_on_disk_mb(model, None if args.preset else args.model),
         "settings": {
             name: getattr(model.generation_config, name)
-            for name in ("num_inference_steps", "num_revisions", "sampler", "canvas_buckets")
+            for name in (
+                "num_inference_steps",
+                "num_revisions",
+                "num_candidates",
+                "sampler",
+                "canvas_buckets",
+                "block_size",
+            )
         },
     }
     sections = [bench.memory, bench.single, bench.batched]
@@ -173,7 +181,7 @@ class Benchmark:
         """Five samples, no ranking by more, every step of the chain, and nothing cached between steps."""
         model, denoise = self.model, self.model.denoise
 
-        def uncached(sample, timesteps, memory, previous=None, table=None):
+        def uncached(sample, timesteps, memory, previous=None, *_):
             memory.denoiser_key_values = model.denoiser.stack.key_values(memory.hidden_states)
             return denoise(sample, timesteps, memory, previous, model.embedding_table())
 
@@ -188,6 +196,7 @@ class Benchmark:
                     sampler="ddpm",
                     variance_type="fixed_large",
                     canvas_buckets=[],
+                    block_size=0,
                 )
             )
         finally:
@@ -214,8 +223,15 @@ class Benchmark:
         """The denoiser's calls of one `generate`, on what it saw there."""
         model, denoise, calls = self.model, self.model.denoise, []
 
+        def as_it_is(argument):  # a cache goes on growing
+            if not isinstance(argument, CodeFusionCache):
+                return argument
+            cache = copy.copy(argument)
+            cache.key_values = dict(cache.key_values)
+            return cache
+
         def record(*arguments):
-            calls.append(arguments)
+            calls.append([as_it_is(argument) for argument in arguments])
             return denoise(*arguments)
 
         model.denoise = record
@@ -227,7 +243,7 @@ class Benchmark:
         @torch.no_grad()
         def loop():
             for arguments in calls:
-                denoise(*arguments)
+                denoise(*map(as_it_is, arguments))
 
         return loop
 

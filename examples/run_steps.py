@@ -151,6 +151,8 @@ class Experiment:
         is_paper = sampler == "ddpm" and steps == self.whole_chain
         variance = "fixed_large" if is_paper else "fixed_small"
         settings = {**AS_DRAWN, "sampler": sampler, "num_inference_steps": steps, "variance_type": variance}
+        if self.model.config.block_size:
+            settings["block_size"] = 0  # the whole canvas at once, as in the paper
         return PAPER if is_paper else f"{sampler}.{steps}", settings
 
     def carry_out(self, steps: Sequence[int], samplers: Sequence[str], seeds: Sequence[int]) -> None:

@@ -65,8 +65,12 @@ def generate(sentence, checkpoint, source, table, column, num_candidates, num_st
         if source == UPLOAD and table is None:
             raise ValueError("upload a .csv or .xlsx file, or choose another table")
         model, tokenizer = load(checkpoint)
-        settings = {"num_return_sequences": num_candidates, "num_inference_steps": num_steps, "seed": int(seed)}
-        settings["canvas_buckets"] = []  # one canvas: a long program would begin again on the next one
+        settings = {"num_return_sequences": num_candidates, "seed": int(seed)}
+        if model.config.block_size:
+            num_steps = None  # as many as the program has blocks
+        else:
+            settings["num_inference_steps"] = num_steps
+            settings["canvas_buckets"] = []  # one canvas: a long program would begin again on the next one
         if model.config.language != "cf":
             table = None
 
@@ -108,9 +112,15 @@ def show_candidate(chosen, results, table):
 
 
 def choose_language(checkpoint):
-    """An empty list of candidates; tables are for rules alone."""
-    has_table = load(checkpoint)[0].config.language == "cf"
-    return {TABLES: gr.Column(visible=has_table), SHEET: gr.HTML(visible=has_table), **no_candidates()}
+    """An empty list of candidates; tables are for rules alone, steps for models without blocks."""
+    config = load(checkpoint)[0].config
+    has_table = config.language == "cf"
+    return {
+        TABLES: gr.Column(visible=has_table),
+        SHEET: gr.HTML(visible=has_table),
+        STEPS: gr.Slider(visible=not config.block_size),
+        **no_candidates(),
+    }
 
 
 def no_candidates(text="", is_error=False):
@@ -125,7 +135,7 @@ def no_candidates(text="", is_error=False):
 
 with gr.Blocks(title="CodeFusion") as demo:
     TABLE, RESULTS = gr.State(), gr.State([])
-    gr.Markdown("# CodeFusion\nSay what you want: the program is denoised as a whole, all tokens at once.")
+    gr.Markdown("# CodeFusion\nSay what you want: the program takes shape out of noise.")
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             SENTENCE = gr.Textbox(
@@ -165,7 +175,7 @@ with gr.Blocks(title="CodeFusion") as demo:
         trigger_mode="always_last",  # the default drops a change that comes while the one before is answered
         **quiet,
     )
-    CHECKPOINT.change(choose_language, CHECKPOINT, [TABLES, *shown], **quiet)
+    CHECKPOINT.change(choose_language, CHECKPOINT, [TABLES, STEPS, *shown], **quiet)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,18 @@ def message(text: str, is_error: bool = False) -> str:
     return f'<p class="message{" error" if is_error else ""}">{escape(" ".join(text.split()))}</p>'
 
 
-def draft(text: str, step: int, num_steps: int) -> str:
-    """One draft, and how far it has gone. Hidden from screen readers: it changes too fast to be read out."""
-    stage = f"step {step} of {num_steps}" if step <= num_steps else f"revision {step - num_steps}"
-    return (
-        f'<p class="draft" aria-hidden="true"><progress max="{num_steps}" value="{step}"></progress> {stage}<br>'
-        f"<code>{escape(text) or '…'}</code></p>"
-    )
+def draft(text: str, step: int, num_steps: int | None) -> str:
+    """
+    One draft, and how far it has gone, if it is known how far it will go. Hidden from screen readers: it changes too
+    fast to be read out.
+    """
+    if num_steps is None:
+        progress, stage = "<progress></progress>", f"step {step}"
+    else:
+        progress = f'<progress max="{num_steps}" value="{step}"></progress>'
+        stage = f"step {step} of {num_steps}" if step <= num_steps else f"revision {step - num_steps}"
+    code = f"<code>{escape(text) or '…'}</code>"
+    return f'<p class="draft" aria-hidden="true">{progress} {stage}<br>{code}</p>'
 
 
 def candidate_label(candidate: dict[str, Any], table: SheetTable | None) -> str:

@@ -127,7 +127,11 @@ class SamplingRun:
         show = self.streamer is not None and hasattr(self.streamer, "put_draft")
         keep = self.config.output_denoising_states and self.step % self.config.denoising_state_interval == 0
         if show or keep:
-            tokens = model._read_off(state.denoised, state, self).argmax(-1)
+            if self.blocks is None:
+                scores = model._read_off(state.denoised, state, self)
+            else:  # what is settled is a row of L
+                scores = nearest_scores(state.denoised, self.table)
+            tokens = scores.argmax(-1)
             tokens = cut(tokens, model.config.pad_token_id, model.config.eos_token_id)
         if show:
             self.streamer.put_draft(tokens[0].cpu())
