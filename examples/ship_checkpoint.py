@@ -22,7 +22,9 @@ def main():
     parser.add_argument("--num_revisions", type=int)
     parser.add_argument("--revision_strength", type=float)
     parser.add_argument("--num_candidates", type=int)
-    parser.add_argument("--canvas_buckets", type=int, nargs="+")
+    parser.add_argument("--canvas_buckets", type=int, nargs="*", help="None after it: no shorter canvases.")
+    parser.add_argument("--block_size", type=int, help="Of a model that was trained with blocks.")
+    parser.add_argument("--temperature", type=float, help="With blocks.")
     args = parser.parse_args()
 
     model, tokenizer = AutoModel.from_pretrained(args.source), AutoTokenizer.from_pretrained(args.source)
