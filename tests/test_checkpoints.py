@@ -61,9 +61,10 @@ def test_columns_are_chosen_by_name(cf):
     assert [ranked[0]["code"] for ranked in candidates] == list(utterances.values())
 
 
-def test_a_batch_of_eight_equals_eight_singles(cf):
-    model, tokenizer = cf
-    rows = [json.loads(line)["nl"] for line in (FIXTURES / "cf_pairs.jsonl").read_text().splitlines()[:8]]
+@pytest.mark.parametrize("name", ["cf", "bash"])
+def test_a_batch_of_eight_equals_eight_singles(name):
+    model, tokenizer = load(name)
+    rows = [json.loads(line)["nl"] for line in (FIXTURES / f"{name}_pairs.jsonl").read_text().splitlines()[:8]]
     together = model.generate(**tokenizer(rows, return_tensors="pt", padding=True), num_return_sequences=5, seed=0)
     texts = tokenizer.batch_decode(together, skip_special_tokens=True)
     for number, row in enumerate(rows):
