@@ -26,7 +26,7 @@ tokens, .25. Edit distance: Levenshtein over the longer program. *As sampled*: f
 noise, equal ones kept, as the paper has them; *default*: the model's own settings, ranked, without equal ones;
 *penalty*: `diversity_penalty`. The paper's similarity of CodeBERT embeddings needs weights that we do not have.
 """.strip()
-BLOCKS = ("accuracy", "diversity", "ablations", "latency", "summary")
+BLOCKS = ("accuracy", "diversity", "ablations", "latency", "benchmarks", "summary")
 NOT_TRAINED = "not trained yet"
 
 
@@ -58,6 +58,7 @@ def render(results: dict[str, dict], trained: dict[str, bool], tables: set[str])
         blocks["ablations"] = "\n\n".join(ablations(results, name) for name in TITLES)
     if "latency" in tables:
         blocks["latency"] = latency(results, trained)
+        blocks["benchmarks"] = benchmarks(results)
     return blocks
 
 
@@ -278,6 +279,59 @@ def latency(results: dict, trained: dict) -> str:
                 cells.append(show(found) if found else "not measured")
         lines.append([name, theirs, *cells])
     return "\n".join(["### Latency and memory (appendix C.4)", "", *markdown(lines)])
+
+
+def benchmarks(results: dict) -> str:
+    """What `run_benchmark.py` measured of each model, for the page on performance; `--quick` measures less."""
+    parts = []
+    for language in reversed(TITLES):
+        if (figures := results.get(f"benchmark-{language}")) is None:
+            continue
+        theirs = "T5 of that size with random weights, beam 5, five sequences of the same length"
+        compared = {
+            "ours, as shipped: five candidates": ("latency_ms", "batch64_ms", "{:.1f} ms"),
+            theirs: ("t5_beam5_ms", "t5_beam5_batch64_ms", "{:.1f} ms"),
+            "T5's time by ours": ("vs_t5_beam5", "vs_t5_beam5_batch64", "**{:.2f}**"),
+            "the denoising loop alone": ("denoising_loop_ms", "denoising_loop_ms_batch64", "{:.1f} ms"),
+            "share of it that its matrix products alone would take": (
+                *("fraction_of_floor", "fraction_of_floor_batch64"),
+                "{:.3f}",
+            ),
+            "peak memory of the process": ("peak_memory_mb", "peak_memory_mb_batch64", "{} MB"),
+            "the paper's sampler, nothing cached": ("paper_sampler_ms", None, "{:.1f} ms"),
+            "its time by ours": ("vs_paper_sampler", None, "**{}**"),
+        }
+        lines = [
+            [label, *(shown.format(figures[key]) for key in keys if key in figures)]
+            for label, (*keys, shown) in compared.items()
+            if keys[0] in figures
+        ]
+        series = {
+            "one request in {}": ("ms_by_variant", "ms"),
+            "one denoising step of ten rows on a canvas of {}": ("step_ms_by_canvas", "ms"),
+            "an utterance in batches of {}": ("ms_per_utterance_by_batch", "ms"),
+        }
+        for label, (key, unit) in series.items():
+            if found := figures.get(key):
+                lines.append([label.format(" / ".join(found)), f"{' / '.join(map(str, found.values()))} {unit}"])
+        if exponent := figures.get("canvas_growth_exponent"):
+            lines.append(["exponent of a step's growth with the canvas (1 is linear)", str(exponent)])
+        starts = {
+            "`import torch, transformers`": "import_torch_transformers_s",
+            "`codefusion generate`": "codefusion_generate_s",
+            "`codefusion env`": "codefusion_env_s",
+            "`codefusion --help`": "codefusion_help_s",
+        }
+        if found := {name: figures[key] for name, key in starts.items() if key in figures}:
+            lines.append([" / ".join(found), f"{' / '.join(map(str, found.values()))} s"])
+        settings = figures.get("settings", {})
+        settings = [f"{name} {value}" for name, value in settings.items() if value is not None]
+        about = [f"{figures['parameters'] / 1e6:.1f} million parameters", *settings]
+        about += [f"programs of {figures['output_tokens']} tokens"] if "output_tokens" in figures else []
+        about += [figures["dtype"], figures["machine"]]
+        title = f"**`{language}`**: {', '.join(about)}."
+        parts += [title, "", *markdown([["", "one request", "batch of 64"], *lines]), ""]
+    return "\n".join(parts).strip()
 
 
 def markdown(lines: list[list[str]]) -> list[str]:
