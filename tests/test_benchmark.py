@@ -39,14 +39,17 @@ def test_wrong_arguments_name_what_is_allowed(load_script, capsys):
 def test_the_recorder_sees_every_product(load_script):
     script = load_script("run_benchmark")
     a, b = torch.randn(3, 4, 5), torch.randn(3, 5, 6)
-    with script.Recorder() as recorder, torch.no_grad():
-        torch.nn.functional.linear(torch.randn(7, 5), torch.randn(2, 5))
+    layer = torch.nn.Linear(5, 2, bias=False)
+    with script.Recorder(layer) as recorder, torch.no_grad():
+        layer(torch.randn(7, 5))
         torch.matmul(a, b)
         torch.nn.functional.scaled_dot_product_attention(*(torch.randn(1, 2, 8, 4) for _ in range(3)))
         torch.relu(a)
-    shapes = [tuple(tuple(t.shape) for t in tensors) for _, tensors in recorder.products]
+    assert recorder.products[0][1].data_ptr() == layer.weight.data_ptr(), "weights are kept, all else made up again"
+    shapes = [tuple(tuple(getattr(x, "shape", x[0])) for x in pair) for pair in recorder.products]
     assert shapes[:2] == [((7, 5), (5, 2)), ((3, 4, 5), (3, 5, 6))]
     assert len(shapes) == 4, "attention counts as two products"
+    recorder.replay()()
 
 
 def test_int8_gives_programs(load_script, tiny_cf):
