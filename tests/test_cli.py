@@ -323,7 +323,7 @@ def test_set_reaches_the_model(capsys, tiny_cf, monkeypatch):
     ("setting", "message"),
     [
         ("num_candidates", "--set num_candidates is not of the form NAME=VALUE"),
-        ("temperature=2", "unknown parameter 'temperature'; there are candidate_order, canvas_buckets, clamping"),
+        ("top_p=2", "unknown parameter 'top_p'; there are block_size, candidate_order, canvas_buckets, clamping"),
         ("dedupe=false", "unknown parameter 'dedupe'"),
         ("sampler=ddim", "--set sampler=ddim: use --sampler"),
         ("num-return-sequences=3", "use --num-return-sequences"),

@@ -54,7 +54,8 @@ class CodeFusionGenerationConfig(GenerationConfig):
         block_size (`int`, *optional*):
             Of a model with blocks: how many tokens are denoised at once, each block seeing those before it; 0 is the
             whole canvas (`config.block_size`). Every block takes `num_inference_steps`; the end of a program ends its
-            sampling, so there is no need of `canvas_buckets`. Edits and infilling denoise the whole canvas.
+            sampling, so `canvas_buckets` and `stability_threshold` have nothing to do. Edits and infilling denoise the
+            whole canvas.
         temperature (`float`, *optional*):
             With blocks, the first candidate takes the most probable tokens of each, and the others draw theirs from
             the head's probabilities at this temperature; 0: none draws (1.0).
