@@ -53,7 +53,7 @@ LEFT_OUT = ("canvas_buckets", "stability_threshold")
 class TraceableStack(CodeFusionStack):
     """[`CodeFusionStack`] for a canvas whose length is not known when the graph is written."""
 
-    def forward(self, hidden_states, memory_key_values, memory_mask, visible=None):
+    def forward(self, hidden_states, memory_key_values, memory_mask, blocks=None, cache=None):
         """As in [`CodeFusionStack`]."""
         index = torch.arange(hidden_states.shape[1])
         hidden_states = hidden_states + self.positions(index)
@@ -66,7 +66,7 @@ class TraceableStack(CodeFusionStack):
 class TraceableCopy(CodeFusionCopy):
     """[`CodeFusionCopy`] with one memory row for each row, and its walk along the canvas as a loop of the graph."""
 
-    def forward(self, hidden_states, memory):
+    def forward(self, hidden_states, memory, blocks=None, cache=None):
         """As in [`CodeFusionCopy`]."""
         scores = torch.matmul(self.q_proj(hidden_states), self.k_proj(memory.hidden_states).transpose(1, 2))
         can_copy = memory.can_copy[:, None]
@@ -91,7 +91,7 @@ class TraceableCopy(CodeFusionCopy):
 class TraceableHead(CodeFusionHead):
     """[`CodeFusionHead`] with one memory row for each row."""
 
-    def forward(self, decoded, hidden, table, memory):
+    def forward(self, decoded, hidden, table, memory, blocks=None, cache=None):
         """As in [`CodeFusionHead`]."""
         logits = self.score(decoded, table)
         if self.copy is None:
