@@ -29,6 +29,7 @@ from .sampling_codefusion import (
     row_seeds,
     settle_block,
     stop_stable_rows,
+    without_finished,
 )
 from .scheduling_codefusion import CodeFusionScheduler
 
@@ -287,12 +288,8 @@ class DiffusionGenerationMixin:
             if run.config.stability_threshold is None:
                 continue
             stop_stable_rows(state, run)
-            over = state.finished.view(len(state.utterances), -1).all(-1)
-            if over.all():
-                break
-            if over.any() and not run.whole:
-                done.append(state.select(over))
-                state = state.select(~over)
+            if (state := without_finished(state, done, run)) is None:
+                return done
         return [*done, state]
 
     def _denoise_blocks(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> list[SamplingState]:
@@ -316,12 +313,8 @@ class DiffusionGenerationMixin:
             clean = state.latents[:, state.caches[2].length : last]
             scores = self._read_off(clean, state, run, run.blocks, last - first)
             settle_block(state, scores, run, self.config)
-            over = state.finished.view(len(state.utterances), -1).all(-1)
-            if over.all():
-                break
-            if over.any() and not run.whole:
-                done.append(state.select(over))
-                state = state.select(~over)
+            if (state := without_finished(state, done, run)) is None:
+                return done
         return [*done, state]
 
     def _revise(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> None:

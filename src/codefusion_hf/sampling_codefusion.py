@@ -156,6 +156,18 @@ def stop_stable_rows(state: SamplingState, run: SamplingRun) -> None:
     state.finished = state.finished | newly
 
 
+def without_finished(state: SamplingState, done: list[SamplingState], run: SamplingRun) -> SamplingState | None:
+    """Moves the utterances whose candidates are all finished to `done`; what is left, `None` if nothing is."""
+    over = state.finished.view(len(state.utterances), -1).all(-1)
+    if over.all():
+        done.append(state)
+        return None
+    if not over.any() or run.whole:
+        return state
+    done.append(state.select(over))
+    return state.select(~over)
+
+
 def settle_block(state: SamplingState, scores: torch.Tensor, run: SamplingRun, config) -> None:
     """
     Chooses the tokens of the block that was denoised last from its `scores` `(rows, size, vocab_size)`, and puts their
@@ -260,4 +272,5 @@ __all__ = [
     "row_seeds",
     "settle_block",
     "stop_stable_rows",
+    "without_finished",
 ]
