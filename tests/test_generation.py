@@ -300,7 +300,7 @@ def test_the_generation_config_survives_saving(model, tmp_path, inputs):
         ({"temperature": 0.7}, "`temperature` needs a `block_size`"),
         ({"guidance_scale": 30.0}, "between 0 and 20"),
         ({"do_sample": False}, "always samples"),
-        ({"num_beams": 4}, "no beams"),
+        ({"num_beams": 4}, "`num_beams` needs a `block_size`"),
         ({"seed": -1}, "0 to"),
         ({"seed": [1, 2]}, "one for each of the 8"),
         ({"seed": 0, "generator": torch.Generator()}, "not both"),

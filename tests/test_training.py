@@ -18,14 +18,16 @@ from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizer
 
-from codefusion_hf import CodeFusionForConditionalGeneration
+from codefusion_hf import CodeFusionConfig, CodeFusionForConditionalGeneration
 from codefusion_hf.training import (
     EMA,
     TrainingFlops,
     compare_rates,
     default_precision,
     load_pretrained_encoder,
+    move_to_tokenizer,
     row_generator,
+    set_dropout,
     training_rate,
 )
 
@@ -190,6 +192,7 @@ FROM_TINY = ["--model_name_or_path", TINY]
         ([*FROM_TINY, "--push_to_hub"], "--push_to_hub needs --hub_model_id ORGANISATION/NAME"),
         ([*FROM_TINY, "--lora_rank", "0"], "--lora_rank must be at least 1"),
         ([*FROM_TINY, "--block_size", "-1"], "`block_size` must be None or from 1 to"),
+        ([*FROM_TINY, "--dropout", "1"], "--dropout must be from 0 to below 1, got 1.0"),
         ([*FROM_TINY, "--torch_compile", "fast"], "--torch_compile must be one of"),
         ([*FROM_TINY, "--language", "cobol"], "choose from"),
         ([*FROM_TINY, "--max_train_samples", "-1"], "--max_train_samples must be at least 1, got -1"),
@@ -408,6 +411,65 @@ def test_ema_warms_up_and_is_applied():
         assert layer.weight.item() == pytest.approx(1 + 2 * 9 / 11) and not layer.training
     assert layer.weight.item() == 3.0 and layer.training
     assert ema.shadow["weight"].item() == pytest.approx(1 + 2 * 9 / 11)
+
+
+def test_a_checkpoint_moves_to_another_tokenizer(tmp_path, here):
+    """`--tokenizer_name` beside a checkpoint: known tokens keep their rows, new ones have the mean of their pieces'."""
+    own, model = AutoTokenizer.from_pretrained(TINY), CodeFusionForConditionalGeneration.from_pretrained(TINY)
+    first = json.loads(next(open(PAIRS, encoding="utf-8")))
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps({"nl": "shade shade", "code": first["code"]}) + "\n" for _ in range(50)))
+    here("train_tokenizer.py", "--train_file", corpus, "--vocab_size", 400, "--output_dir", tmp_path / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
+    with torch.no_grad():
+        model.head.bias.normal_(generator=torch.Generator().manual_seed(0))
+    moved = move_to_tokenizer(model, own, tokenizer)
+    assert moved.config.vocab_size == len(tokenizer) != model.config.vocab_size
+    old, new = own.get_vocab(), tokenizer.get_vocab()
+    tables = [
+        lambda m: m.code_embeddings.weight,
+        lambda m: m.head.bias,
+        lambda m: m.encoder.get_input_embeddings().weight,
+    ]
+    fresh = sorted(new.keys() - old.keys() - set(tokenizer.all_special_tokens))
+    assert fresh, "the corpus has words that are one token now"
+    for table in tables:
+        for token in new.keys() & old.keys():
+            torch.testing.assert_close(table(moved)[new[token]], table(model)[old[token]])
+        for token in fresh:
+            pieces = own(tokenizer.convert_tokens_to_string([token]), add_special_tokens=False)["input_ids"]
+            assert len(pieces) > 1
+            torch.testing.assert_close(table(moved)[new[token]], table(model)[pieces].mean(0))
+    same = [name for name, weight in model.state_dict().items() if weight.shape == moved.state_dict()[name].shape]
+    assert len(same) >= len(model.state_dict()) - 4
+    for name in same:
+        torch.testing.assert_close(moved.state_dict()[name], model.state_dict()[name])
+    output = tmp_path / "run"
+    here(
+        *("run_finetune.py", "--model_name_or_path", TINY, "--tokenizer_name", tmp_path / "tokenizer"),
+        *("--train_file", PAIRS, "--output_dir", output, "--max_train_steps", 2, "--dropout", 0.25),
+        *("--per_device_train_batch_size", 4),
+    )
+    config = json.loads((output / "config.json").read_text())
+    assert config["vocab_size"] == len(tokenizer) == len(AutoTokenizer.from_pretrained(output))
+    assert config["dropout"] == config["encoder_config"]["dropout_rate"] == 0.25
+
+
+def test_dropout_is_one_draw_for_all_positions_of_a_row():
+    config = CodeFusionConfig.from_pretrained(TINY)
+    set_dropout(config, 0.5)
+    layer = CodeFusionForConditionalGeneration(config).denoiser.stack.layers[0]
+    states = torch.randn(3, 8, config.d_model, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():  # attention gives nothing, so that only the feed-forward part is added
+        for attention in (layer.self_attn, layer.cross_attn):
+            attention.o_proj.weight.zero_()
+        keys = layer.cross_attn.key_values(states)
+        update = layer.eval()(states, torch.zeros(1), keys) - states
+        torch.manual_seed(0)
+        dropped = layer.train()(states, torch.zeros(1), keys) - states
+    kept = dropped != 0
+    assert torch.equal(kept, kept[:, :1].expand_as(kept)) and 0.3 < kept.float().mean() < 0.7
+    torch.testing.assert_close(dropped[kept], 2 * update[kept], atol=1e-5, rtol=1e-4)
 
 
 def test_a_pretrained_encoder_moves_to_our_tokenizer(tmp_path):

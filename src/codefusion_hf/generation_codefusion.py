@@ -27,6 +27,7 @@ from .sampling_codefusion import (
     on_canvas,
     only_fixed,
     row_seeds,
+    settle_beams,
     settle_block,
     stop_stable_rows,
     without_finished,
@@ -295,15 +296,16 @@ class DiffusionGenerationMixin:
     def _denoise_blocks(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> list[SamplingState]:
         """Walks the grid for one block after the other. Utterances whose candidates have all ended leave early."""
         done, length = [], state.latents.shape[1]
+        if (beams := run.config.num_beams) > 1:  # what is compared starts from the same noise
+            state.latents = state.latents[::beams].repeat_interleave(beams, dim=0)
         state.caches = tuple(CodeFusionCache() for _ in range(3))
         for first in range(0, length, run.blocks.size):
             last = min(first + run.blocks.size, length)
-            previous = None  # nothing is known of this block yet
             for timestep in timesteps:
                 known = state.caches[0].length  # of what is left of it, these tokens are in the caches
                 levels = F.pad(torch.full((last - first,), timestep), (first - known, 0))
-                denoised = self._estimate(state.latents[:, known:last], levels, previous, state, run, run.blocks)
-                previous = denoised = denoised[:, first - known :]
+                denoised = self._estimate(state.latents[:, known:last], levels, None, state, run, run.blocks)
+                denoised = denoised[:, first - known :]
                 fresh = state.noise.draw()[:, first:last] if state.scheduler.is_stochastic else None
                 block = state.scheduler.step(denoised, timestep, state.latents[:, first:last], fresh)
                 state.latents = torch.cat([state.latents[:, :first], block, state.latents[:, last:]], dim=1)
@@ -312,7 +314,8 @@ class DiffusionGenerationMixin:
                 run.after_step(self, state, timestep)
             clean = state.latents[:, state.caches[2].length : last]
             scores = self._read_off(clean, state, run, run.blocks, last - first)
-            settle_block(state, scores, run, self.config)
+            settle = settle_beams if run.config.num_beams > 1 else settle_block
+            settle(state, scores, run, self.config)
             if (state := without_finished(state, done, run)) is None:
                 return done
         return [*done, state]
@@ -426,9 +429,13 @@ class DiffusionGenerationMixin:
             )
         if kwargs.get("temperature") is not None and not config.block_size:
             raise ValueError("`temperature` needs a `block_size`: else candidates differ by their noise alone")
+        if (kwargs.get("num_beams") or 1) > 1 and not config.block_size:
+            raise ValueError("`num_beams` needs a `block_size`: without blocks use `num_candidates`")
         if kwargs.get("num_candidates") is None:
             fewest = config.num_candidates or (MIN_CANDIDATES if config.dedupe else 1)
             config.num_candidates = max(fewest, config.num_return_sequences)
+        if config.num_beams > 1 and config.block_size:
+            config.num_candidates = config.num_beams
         config.validate()
         return config
 

@@ -59,6 +59,10 @@ class CodeFusionGenerationConfig(GenerationConfig):
         temperature (`float`, *optional*):
             With blocks, the first candidate takes the most probable tokens of each, and the others draw theirs from
             the head's probabilities at this temperature; 0: none draws (1.0).
+        num_beams (`int`, *optional*):
+            With blocks, candidates are not drawn but searched for: after every block the beginnings that are most
+            probable, by their mean token, stay, and in the end they are the candidates, `num_candidates` or not; 1: no
+            search (1).
         num_revisions (`int`, *optional*):
             How often the finished program is noised again and denoised in one step (0). A revision starts from whole
             tokens instead of a blend of several programs: positions that contradict each other get a second look.
@@ -147,6 +151,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
         # `None` in the fields and the defaults here: `to_diff_dict` compares with the base class, where all are None.
         return {
             "num_return_sequences": 1,
+            "num_beams": 1,
             "num_inference_steps": 20,
             "sampler": "dpmpp_2m",
             "timestep_spacing": "uniform",
@@ -175,7 +180,8 @@ class CodeFusionGenerationConfig(GenerationConfig):
             if value is not None and value not in allowed:
                 raise ValueError(f"`{name}` must be one of {', '.join(allowed)}, got {value!r}")
         counts = (
-            "num_return_sequences num_candidates num_inference_steps max_length max_new_tokens stability_threshold"
+            "num_return_sequences num_candidates num_beams num_inference_steps max_length max_new_tokens "
+            "stability_threshold"
         )
         for name in counts.split():
             value = getattr(self, name, None)
@@ -205,7 +211,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
             raise ValueError(f"`canvas_buckets` must be a list of integers of at least 1, got {buckets!r}")
         if self.denoising_state_interval is not None and self.denoising_state_interval < 1:
             raise ValueError(f"`denoising_state_interval` must be at least 1, got {self.denoising_state_interval}")
-        for name in ("num_return_sequences", "num_candidates"):
+        for name in ("num_return_sequences", "num_candidates", "num_beams"):
             if (getattr(self, name) or 1) > MAX_CANDIDATES:
                 raise ValueError(f"`{name}` must be at most {MAX_CANDIDATES}, got {getattr(self, name)}")
         returned = self.num_return_sequences or 1
@@ -220,8 +226,6 @@ class CodeFusionGenerationConfig(GenerationConfig):
             raise ValueError(
                 "diffusion always samples: for a repeatable result pass `seed` instead of `do_sample=False`"
             )
-        if self.num_beams is not None and self.num_beams > 1:
-            raise ValueError("diffusion sampling has no beams: use `num_candidates` instead of `num_beams`")
 
 
 @dataclass

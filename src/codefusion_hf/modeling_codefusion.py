@@ -252,9 +252,11 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         return drawn[..., :width], drawn[..., width:]
 
     def _block_timesteps(self, batch_size, length, size, generator, device) -> torch.LongTensor:
-        # One t for each block, `(batch_size, length)`, denser at high noise: what a block is, is decided there.
+        # One t for each block, `(batch_size, length)`. Half of the blocks are pure noise, where sampling begins and, with
+        # one step a block, ends; the others are denser at high noise: what a block is, is decided there.
         steps, blocks = self.config.num_diffusion_steps, -(-length // size)
-        drawn = _randint(steps, (batch_size, blocks), generator, device)
+        drawn = _randint(2 * steps, (batch_size, blocks), generator, device)
+        drawn = (drawn - steps).clamp(min=0)
         return (steps - 1 - drawn * drawn // steps).repeat_interleave(size, dim=1)[:, :length]
 
     def _denoise_joint(self, sample, timesteps, memory, previous=None, table=None, blocks=None) -> torch.Tensor:
@@ -317,7 +319,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             noise_mask (`torch.BoolTensor` of shape `(batch_size, target_length)`, *optional*):
                 Positions that are noised and count in the loss; the others are seen clean (the reading of CPD in the
                 paper's section 1). All by default.
-            self_condition (`bool`, *optional*): Whether the denoiser sees its own first estimate; a coin by default.
+            self_condition (`bool`, *optional*):
+                Whether the denoiser sees its own first estimate; a coin by default. Never so with blocks: they take a
+                step or two each.
             block_size (`int`, *optional*):
                 Tokens of a block, 0 for the whole canvas at once. With `config.block_size` drawn by default
                 ([`draw_block_size`]), unless `timesteps` are given, else 0.
@@ -378,12 +382,10 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         previous, levels = None, timesteps
         if blocks is not None:
             noisy, levels = torch.cat([clean, noisy], 1), torch.cat([torch.zeros_like(timesteps), timesteps], 1)
-        if config.self_conditioning and self_condition:
+        elif config.self_conditioning and self_condition:
             with torch.no_grad():
                 # The first pass needs no graph, so neither do the shared keys and values it reads.
-                previous = denoise(noisy, levels, memory, table=table, blocks=blocks).detach()
-                if blocks is not None:
-                    previous[:, :length] = 0  # of what is clean there is no estimate
+                previous = denoise(noisy, levels, memory, table=table).detach()
         denoised = denoise(noisy, levels, memory, previous, table, blocks)
         if blocks is None:
             decoded, logits = self.decode(denoised, memory, table)

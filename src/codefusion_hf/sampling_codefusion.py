@@ -173,7 +173,6 @@ def settle_block(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
     Chooses the tokens of the block that was denoised last from its `scores` `(rows, size, vocab_size)`, and puts their
     rows of L in its place: the first candidate takes the most probable ones, the others draw.
     """
-    first = 0 if state.choices is None else state.choices.shape[1]
     rows, size = scores.shape[:2]
     scores = F.log_softmax(scores, dim=-1)
     tokens = scores.argmax(-1)
@@ -186,6 +185,57 @@ def settle_block(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
 
     finished = torch.zeros_like(tokens[:, 0], dtype=torch.bool) if state.finished is None else state.finished
     tokens = tokens.masked_fill(finished[:, None], config.pad_token_id)
+    _put_block(state, tokens, scores, run, config)
+
+
+def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, config) -> None:
+    """
+    Continues the beginnings of each utterance by the block that was denoised last, from its `scores` `(rows, size,
+    vocab_size)`, and keeps those with the highest mean log-probability of a token, in order: beam search. A block's
+    tokens do not depend on each other given what is on their left, so its best continuations are found token by token.
+    """
+    pad, eos, beams = config.pad_token_id, config.eos_token_id, run.config.num_beams
+    scores = F.log_softmax(scores, dim=-1)
+    rows, size, vocab_size = scores.shape
+    group = torch.arange(rows, device=scores.device).view(-1, beams)  # the rows of each utterance
+    origin, tokens = group, group.new_empty(*group.shape, 0)
+    if state.choices is None:  # all rows are the same: what differs is their noise
+        ended, count = torch.zeros_like(group, dtype=torch.bool), torch.zeros_like(group)
+        total = torch.full(group.shape, float("-inf"), device=scores.device)
+        total[:, 0] = 0
+    else:
+        so_far, chosen = state.choices[..., 0].view(*group.shape, -1), state.log_probabilities[..., 0]
+        ended = state.finished.view_as(group)
+        scored = cut(so_far, pad, eos, keep_eos=True).ne(pad)
+        count, total = scored.sum(-1), (chosen.view_as(so_far) * scored).sum(-1)
+    for position in range(size):
+        # An ended program goes on in one way, which costs nothing.
+        more = scores[origin, position].masked_fill(ended[..., None], float("-inf"))
+        more[..., pad] = torch.where(ended, 0.0, float("-inf"))
+        sums = total[..., None] + more
+        means = sums / (count + ~ended).clamp(min=1)[..., None]
+        best = means.flatten(1).topk(beams, dim=-1).indices
+        parent, token = best // vocab_size, best % vocab_size
+        total = sums.flatten(1).gather(1, best)
+        origin, count, ended = (x.gather(1, parent) for x in (origin, count, ended))
+        tokens = tokens.gather(1, parent[..., None].expand(-1, -1, position))
+        tokens, count = torch.cat([tokens, token[..., None]], dim=-1), count + ~ended
+        ended = ended | (token == eos)
+
+    origin = origin.flatten()
+    first = 0 if state.choices is None else state.choices.shape[1]
+    state.latents = torch.cat([state.latents[origin, :first], state.latents[:, first:]], dim=1)
+    state.caches = tuple(cache.select(origin) for cache in state.caches)
+    if first:
+        state.choices, state.log_probabilities = state.choices[origin], state.log_probabilities[origin]
+        state.finished = state.finished[origin]
+    _put_block(state, tokens.flatten(0, 1), scores[origin], run, config)
+
+
+def _put_block(state: SamplingState, tokens: torch.Tensor, scores: torch.Tensor, run: SamplingRun, config) -> None:
+    # The tokens `(rows, size)` become the state's next ones, with their log-probabilities from `scores`.
+    first, size = 0 if state.choices is None else state.choices.shape[1], tokens.shape[1]
+    finished = torch.zeros_like(tokens[:, 0], dtype=torch.bool) if state.finished is None else state.finished
     tokens = cut(tokens, config.pad_token_id, config.eos_token_id, keep_eos=True)
     ends = (tokens == config.eos_token_id) | (tokens == config.pad_token_id)
     state.finished = finished | ends.any(-1)
@@ -270,6 +320,7 @@ __all__ = [
     "on_canvas",
     "only_fixed",
     "row_seeds",
+    "settle_beams",
     "settle_block",
     "stop_stable_rows",
     "without_finished",

@@ -10,9 +10,11 @@ from .models import (
     build_model,
     load_preset,
     load_pretrained_encoder,
+    move_to_tokenizer,
     resolve_checkpoint,
     save_model,
     set_attention,
+    set_dropout,
 )
 from .throughput import TrainingFlops, compare_rates, training_rate
 
@@ -36,6 +38,7 @@ __all__ = [
     "load_preset",
     "load_pretrained_encoder",
     "measure_peak",
+    "move_to_tokenizer",
     "parameter_groups",
     "resolve_checkpoint",
     "row_generator",
@@ -43,6 +46,7 @@ __all__ = [
     "save_model",
     "scalars_to_vectors",
     "set_attention",
+    "set_dropout",
     "train",
     "training_rate",
 ]

@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser, validates: bool = True) -> No
         "--model_name_or_path", help="Checkpoint to start from: a shipped model (cf), a folder or a Hub id."
     )
     model.add_argument("--config_name", help="Preset in examples/configs/ (tiny, mini-cf, ...) or a JSON file.")
-    model.add_argument("--tokenizer_name", help="Folder of the tokenizer; by default the checkpoint's.")
+    model.add_argument(
+        "--tokenizer_name",
+        help="Folder of the tokenizer; by default the checkpoint's. With another one a checkpoint's embeddings are averaged over "
+        "the pieces of each new token.",
+    )
     model.add_argument(
         "--encoder_name_or_path",
         help="Start the encoder from this pre-trained one (folder or Hub id, e.g. Salesforce/codet5-small). With "
@@ -29,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, validates: bool = True) -> No
         type=int,
         help="Denoise from left to right in blocks of up to this many tokens; 0: all at once. By default the model's.",
     )
+    model.add_argument("--dropout", type=float, help="In all networks, the encoder's too; by default the model's.")
     model.add_argument(
         "--lora_rank",
         type=int,

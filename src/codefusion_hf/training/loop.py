@@ -123,7 +123,8 @@ class _Run:
         self.whole = copy.deepcopy(model) if self.sharded and self.main and validate else None
         if self.sharded:
             scalars_to_vectors(model)
-        optimizer = torch.optim.AdamW(parameter_groups(model, args), betas=(0.9, 0.98))
+        fused = accelerator.device.type == "cpu"  # one pass over the weights: the step waits for memory
+        optimizer = torch.optim.AdamW(parameter_groups(model, args), betas=(0.9, 0.98), fused=fused or None)
         self.scheduler = get_cosine_schedule_with_warmup(optimizer, self.num_warmup_steps, self.max_steps)
         if accelerator.distributed_type == DistributedType.DEEPSPEED:
             batch_size = args.per_device_train_batch_size
@@ -278,6 +279,7 @@ class _Run:
         if largest := self.plain.config.block_size:
             generator = torch.Generator().manual_seed(int.from_bytes(coin[1:5], "little"))
             block_size = draw_block_size(largest, generator)
+        self_condition = self_condition and not block_size
         for batch in batches:
             generators = [row_generator(args.seed, progress.epoch, index) for index in batch.pop("index")]
             self._count(batch, self_condition, block_size > 0)

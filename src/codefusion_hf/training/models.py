@@ -18,6 +18,8 @@ from .devices import default_attention
 from .ema import full_state_dict
 
 
+ENCODER_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate")  # of BERT and T5
+
 def load_preset(name: str, presets: Path) -> CodeFusionConfig:
     """
     Config of a preset (a file name in `presets` without `.json`) or of a JSON file.
@@ -93,6 +95,8 @@ def build_model(args: argparse.Namespace, presets: Path):
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         setattr(config, name, getattr(tokenizer, name))
     set_attention(config, args.attn_implementation)
+    if args.dropout is not None:
+        set_dropout(config, args.dropout)
     if args.block_size is not None:
         config.block_size = args.block_size or None
         config._validate()
@@ -109,12 +113,17 @@ def build_model(args: argparse.Namespace, presets: Path):
 
 def _from_checkpoint(args: argparse.Namespace):
     path = resolve_checkpoint(args.model_name_or_path)
-    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name or path)
+    tokenizer = own = AutoTokenizer.from_pretrained(path)
+    config = CodeFusionConfig.from_pretrained(path)
+    if args.dropout is not None:
+        set_dropout(config, args.dropout)
     model = CodeFusionForConditionalGeneration.from_pretrained(
-        path, attn_implementation=args.attn_implementation, dtype=torch.float32
+        path, config=config, attn_implementation=args.attn_implementation, dtype=torch.float32
     )
-    if len(tokenizer) > model.config.vocab_size:
-        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}")
+    if args.tokenizer_name:
+        tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name)
+        if tokenizer.get_vocab() != own.get_vocab():
+            model = move_to_tokenizer(model, own, tokenizer)
     args.language = args.language or model.config.language
     if args.language not in LANGUAGES:
         names = ", ".join(LANGUAGES)
@@ -131,6 +140,49 @@ def set_attention(config: CodeFusionConfig, implementation: str) -> None:
     config._attn_implementation = config.encoder_config._attn_implementation = implementation
 
 
+def set_dropout(config: CodeFusionConfig, rate: float) -> None:
+    """
+    The dropout of all parts of a model that is made from `config`.
+
+    Raises:
+        ValueError: for a rate that is negative or not below 1.
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"--dropout must be from 0 to below 1, got {rate}")
+    config.dropout = rate
+    for name in ENCODER_DROPOUTS:
+        if hasattr(config.encoder_config, name):
+            setattr(config.encoder_config, name, rate)
+
+
+def move_to_tokenizer(model: CodeFusionForConditionalGeneration, own, tokenizer) -> CodeFusionForConditionalGeneration:
+    """
+    The model for another tokenizer, such as that of another language: all weights but those of tokens stay, and a token
+    has the mean of what its pieces had.
+
+    Args:
+        own, tokenizer: The model's tokenizer, and the one it shall have.
+    """
+    config = copy.deepcopy(model.config)
+    config.vocab_size = config.encoder_config.vocab_size = len(tokenizer)
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        setattr(config, name, getattr(tokenizer, name))
+    config.encoder_config.pad_token_id = tokenizer.pad_token_id
+    moved = CodeFusionForConditionalGeneration(config)
+    tables = [model.code_embeddings.weight, model.head.bias]
+    if model.encoder is not None:
+        tables.append(model.encoder.get_input_embeddings().weight)
+    if not model.head.tied:
+        tables.append(model.head.weight)
+    weights, pieces = model.state_dict(keep_vars=True), _pieces(own, tokenizer)
+    for name, fresh in moved.state_dict().items():
+        if any(weights[name] is table for table in tables):
+            weights[name] = _averaged(weights[name].data, pieces, fresh)
+    moved.load_state_dict(weights)
+    moved.generation_config = copy.deepcopy(model.generation_config)
+    return moved
+
+
 def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None = None):
     """
     A pre-trained text encoder for another tokenizer: each token's embedding is the mean of the embeddings of the
@@ -144,35 +196,44 @@ def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None
     extra = {"num_hidden_layers": num_layers} if num_layers else {}
     encoder = AutoModelForTextEncoding.from_pretrained(name_or_path, dtype=torch.float32, **extra)
     own = AutoTokenizer.from_pretrained(name_or_path)
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate"):
+    for name in ENCODER_DROPOUTS:
         if hasattr(encoder.config, name):
             setattr(encoder.config, name, 0.0)  # few epochs over many pairs; and dropout is slow on CPU
     if own.get_vocab() != tokenizer.get_vocab():
-        encoder.set_input_embeddings(_averaged_embeddings(encoder.get_input_embeddings().weight.data, own, tokenizer))
+        old = encoder.get_input_embeddings().weight.data
+        new = torch.nn.Embedding(len(tokenizer), old.shape[1], padding_idx=tokenizer.pad_token_id)
+        new.weight.data.normal_(std=float(old.std()))
+        new.weight.data = _averaged(old, _pieces(own, tokenizer), new.weight.data)
+        encoder.set_input_embeddings(new)
         encoder.config.vocab_size = len(tokenizer)
         encoder.config.pad_token_id = tokenizer.pad_token_id
     return encoder
 
 
-def _averaged_embeddings(old: torch.Tensor, own, tokenizer) -> torch.nn.Embedding:
-    # A row for each token of `tokenizer`, from the rows `old` of the tokenizer `own`; what it does not know is random.
+def _pieces(own, tokenizer) -> list[list[int]]:
+    # The tokens of `own` that each token of `tokenizer` stands for; none where `own` does not know it.
+    vocabulary, found = own.get_vocab(), []
     roles = {
         tokenizer.pad_token_id: own.pad_token_id,
         tokenizer.eos_token_id: own.sep_token_id or own.eos_token_id,
     }
-    new = torch.nn.Embedding(len(tokenizer), old.shape[1], padding_idx=tokenizer.pad_token_id)
-    new.weight.data.normal_(std=float(old.std()))
-    for index in range(len(tokenizer)):
+    for index, token in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):
         if index in roles:
             pieces = [roles[index]]
+        elif token in vocabulary:
+            pieces = [vocabulary[token]]
         elif index in tokenizer.all_special_ids:
-            continue
+            pieces = []
         else:
-            text = tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(index)]).strip()
-            pieces = own(text, add_special_tokens=False)["input_ids"] if text else []
-        if pieces and own.unk_token_id not in pieces:
-            new.weight.data[index] = old[pieces].mean(0)
-    return new
+            pieces = own(tokenizer.convert_tokens_to_string([token]), add_special_tokens=False)["input_ids"]
+            pieces = [] if own.unk_token_id in pieces else pieces
+        found.append(pieces)
+    return found
+
+
+def _averaged(old: torch.Tensor, pieces: list[list[int]], fresh: torch.Tensor) -> torch.Tensor:
+    # Rows of `old`, which are those of the pieces' vocabulary, for each token; where there is none, the row of `fresh`.
+    return torch.stack([old[rows].mean(0) if rows else fresh[index] for index, rows in enumerate(pieces)])
 
 
 def add_lora(model: CodeFusionForConditionalGeneration, rank: int):
