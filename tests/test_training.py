@@ -414,7 +414,7 @@ def test_ema_warms_up_and_is_applied():
 
 
 def test_a_checkpoint_moves_to_another_tokenizer(tmp_path, here):
-    """`--tokenizer_name` beside a checkpoint: known tokens keep their rows, new ones have the mean of their pieces'."""
+    """`--tokenizer_name` beside a checkpoint: known tokens keep their rows, new ones have the mean of their pieces."""
     own, model = AutoTokenizer.from_pretrained(TINY), CodeFusionForConditionalGeneration.from_pretrained(TINY)
     first = json.loads(next(open(PAIRS, encoding="utf-8")))
     corpus = tmp_path / "corpus.jsonl"

@@ -252,8 +252,8 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         return drawn[..., :width], drawn[..., width:]
 
     def _block_timesteps(self, batch_size, length, size, generator, device) -> torch.LongTensor:
-        # One t for each block, `(batch_size, length)`. Half of the blocks are pure noise, where sampling begins and, with
-        # one step a block, ends; the others are denser at high noise: what a block is, is decided there.
+        # One t for each block, `(batch_size, length)`. Half of the blocks are pure noise, where sampling begins and,
+        # with one step a block, ends; the others are denser at high noise: what a block is, is decided there.
         steps, blocks = self.config.num_diffusion_steps, -(-length // size)
         drawn = _randint(2 * steps, (batch_size, blocks), generator, device)
         drawn = (drawn - steps).clamp(min=0)

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser, validates: bool = True) -> No
     model.add_argument("--config_name", help="Preset in examples/configs/ (tiny, mini-cf, ...) or a JSON file.")
     model.add_argument(
         "--tokenizer_name",
-        help="Folder of the tokenizer; by default the checkpoint's. With another one a checkpoint's embeddings are averaged over "
-        "the pieces of each new token.",
+        help="Folder of the tokenizer; by default the checkpoint's. With another one a checkpoint's embeddings are "
+        "averaged over the pieces of each new token.",
     )
     model.add_argument(
         "--encoder_name_or_path",

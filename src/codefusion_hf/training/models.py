@@ -157,8 +157,8 @@ def set_dropout(config: CodeFusionConfig, rate: float) -> None:
 
 def move_to_tokenizer(model: CodeFusionForConditionalGeneration, own, tokenizer) -> CodeFusionForConditionalGeneration:
     """
-    The model for another tokenizer, such as that of another language: all weights but those of tokens stay, and a token
-    has the mean of what its pieces had.
+    The model for another tokenizer, such as that of another language: all weights but those of tokens stay, and a
+    token has the mean of what its pieces had.
 
     Args:
         own, tokenizer: The model's tokenizer, and the one it shall have.
@@ -232,7 +232,7 @@ def _pieces(own, tokenizer) -> list[list[int]]:
 
 
 def _averaged(old: torch.Tensor, pieces: list[list[int]], fresh: torch.Tensor) -> torch.Tensor:
-    # Rows of `old`, which are those of the pieces' vocabulary, for each token; where there is none, the row of `fresh`.
+    # For each token the mean of its pieces' rows of `old`; where it has none, its row of `fresh`.
     return torch.stack([old[rows].mean(0) if rows else fresh[index] for index, rows in enumerate(pieces)])
 
 
