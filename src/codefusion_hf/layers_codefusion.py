@@ -222,7 +222,7 @@ class CodeFusionLayer(GradientCheckpointingLayer):
         def residual(update: torch.Tensor) -> torch.Tensor:
             if not self.training or not self.dropout:
                 return hidden_states + update
-            # One draw for all positions of a row (Gal and Ghahramani, 2016): on CPU the draws of a mask for each cost a
+            # One draw for all positions of a row (Gal and Ghahramani, 2016): on CPU masks of their own cost a
             # fifth of a training step.
             mask = update.new_empty(len(update), 1, update.shape[-1]).bernoulli_(1 - self.dropout)
             return torch.addcmul(hidden_states, update, mask / (1 - self.dropout))

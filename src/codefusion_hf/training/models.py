@@ -20,6 +20,7 @@ from .ema import full_state_dict
 
 ENCODER_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate")  # of BERT and T5
 
+
 def load_preset(name: str, presets: Path) -> CodeFusionConfig:
     """
     Config of a preset (a file name in `presets` without `.json`) or of a JSON file.
