@@ -54,7 +54,7 @@ AS_DRAWN = {
 # Of the model's own settings, as far as they are not the package's defaults.
 SHOWN = ("sampler", "num_inference_steps", "num_revisions", "num_candidates", "canvas_buckets", "stability_threshold")
 DEFAULT, PAPER = "default", "paper"
-METRICS = {"cf": "cf_exec_match", "bash": "bash_template_match", "python": "code_exact_match_normalized"}
+METRICS = {"cf": "cf_exec_match", "bash": "bash_template_match", "python": "chrf"}
 RESAMPLES = 10_000
 # Okabe and Ito's palette: told apart with any colour vision.
 COLORS = dict(zip(SAMPLERS, ("#0072B2", "#E69F00", "#009E73")))
@@ -193,7 +193,7 @@ class Experiment:
                 seconds = (self.clock() - started) / len(self.rows)
                 candidates = [candidates[index] for index in range(len(self.rows))]
                 self.save(f"{name}.seed{seed}.jsonl", candidates)
-                runs[str(seed)] = {"seconds_per_row": round(seconds, 5), "right_among": self.right_among(candidates)}
+                runs[str(seed)] = {"seconds_per_row": round(seconds, 5), "scores": self.scores(candidates)}
                 self.report()
 
     def generate(self, name: str, settings: dict, seed: int) -> Iterator[tuple[int, dict[int, list[dict]]]]:
@@ -226,12 +226,12 @@ class Experiment:
             return time.perf_counter()
         return time.process_time()
 
-    def right_among(self, candidates: list[list[dict]]) -> list[int]:
-        """For each row the smallest k of which the first k candidates have a right one, 0 if none has."""
+    def scores(self, candidates: list[list[dict]]) -> list[list[float]]:
+        """For each row the best score, 0 to 1, among its first k candidates, for each k."""
         metric, found = METRICS[self.language], []
         for ranked, row in zip(candidates, self.rows):
             scores = scoring.score([[candidate["code"] for candidate in ranked]], [row], self.language)[metric]
-            found.append(next((k for k in scoring.K if scores[f"top_{k}"]), 0))
+            found.append([round(float(scores[f"top_{k}"]), 4) for k in scoring.K])
         return found
 
     def save(self, name: str, candidates: list[list[dict]]) -> None:
@@ -255,7 +255,7 @@ class Experiment:
 
 
 def summarize(runs: list[dict]) -> dict:
-    """Per cent of rows for each k, mean and standard deviation over the runs (seeds), and the median time of a row."""
+    """The score in per cent for each k, mean and standard deviation over runs (seeds); the median time of a row."""
     summary: dict = {"seconds_per_row": round(statistics.median(run["seconds_per_row"] for run in runs), 5)}
     for k in scoring.K:
         shares = [100 * statistics.mean(top_k(run, k)) for run in runs]
@@ -263,9 +263,9 @@ def summarize(runs: list[dict]) -> dict:
     return summary
 
 
-def top_k(run: dict, k: int) -> list[int]:
-    """For each row whether one of the first k candidates is right."""
-    return [int(0 < place <= k) for place in run["right_among"]]
+def top_k(run: dict, k: int) -> list[float]:
+    """For each row the best score among the first k candidates."""
+    return [scores[scoring.K.index(k)] for scores in run["scores"]]
 
 
 def compare(cells: dict[str, dict]) -> dict | None:

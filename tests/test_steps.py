@@ -153,8 +153,14 @@ def test_bootstrap():
 def test_the_comparison_is_paired():
     """Ours is right at rows 0 and 1 with both seeds, the paper's at row 0 and, with one seed, at row 2."""
     compare = functions()["compare"]
-    ours = {"0": {"right_among": [1, 3, 0, 0]}, "1": {"right_among": [1, 1, 0, 0]}, "7": {"right_among": [1, 1, 1, 1]}}
-    theirs = {"0": {"right_among": [1, 0, 0, 0]}, "1": {"right_among": [1, 0, 5, 0]}}
+
+    def runs(**places: list[int]) -> dict:  # of each row's first right candidate, 0 without one
+        return {
+            seed[1:]: {"scores": [[float(0 < place <= k) for k in (1, 3, 5)] for place in row]}
+            for seed, row in places.items()
+        }
+
+    ours, theirs = runs(_0=[1, 3, 0, 0], _1=[1, 1, 0, 0], _7=[1, 1, 1, 1]), runs(_0=[1, 0, 0, 0], _1=[1, 0, 5, 0])
     cells = {
         "default": {"runs": ours, "seconds_per_row": 0.1},
         "paper": {"runs": theirs, "seconds_per_row": 25.0},
