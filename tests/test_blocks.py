@@ -1,5 +1,7 @@
 """Programs in blocks from left to right: `CodeFusionConfig.block_size`."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -163,6 +165,68 @@ def test_programs_are_generated_and_batches_equal_singles(sampler, size):
         assert torch.equal(alone, expected)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_beams_are_batched_and_have_the_scores_of_their_programs(size):
+    """Rows are moved about with all that belongs to them: one pass over the clean programs gives the same scores."""
+    model, ids = block_model(), torch.randint(5, 512, (3, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for module in (model.denoiser, model.head):
+            module.copy.follow.weight.normal_(generator=torch.Generator().manual_seed(3))
+    settings = {"num_beams": 4, "num_return_sequences": 4, "num_inference_steps": 1, "block_size": size}
+    settings |= {"return_dict_in_generate": True, "max_length": 12}
+    together = model.generate(ids, seed=5, **settings)
+    table, blocks, pad = model.embedding_table(), CodeFusionBlocks(size, with_clean=True), model.config.pad_token_id
+    for row in range(3):
+        alone = model.generate(ids[row : row + 1], seed=5, **settings)
+        part = slice(4 * row, 4 * row + 4)
+        sequences = F.pad(alone.sequences, (0, 12 - alone.sequences.shape[1]), value=pad)
+        assert torch.equal(F.pad(together.sequences[part], (0, 12 - together.sequences.shape[1])), sequences)
+        assert len({tuple(program) for program in sequences.tolist()}) == 4
+        length = (sequences != pad).sum(-1)
+        target = sequences.clone()
+        for program, end in zip(target, length.tolist()):
+            program[end : end + 1] = model.config.eos_token_id
+        memory, clean = model.encode(ids[row : row + 1]), F.embedding(target, table)
+        # All beams start from the noise of the first candidate.
+        noise = torch.randn(32, 32, generator=torch.Generator().manual_seed(5 * 1_000_003))[:12].expand(4, -1, -1)
+        levels = torch.cat([torch.zeros(12), torch.full((12,), 1199.0)]).long().expand(4, -1)
+        denoised = model.denoise(torch.cat([clean, noise], 1), levels, memory, None, table, blocks)[:, 12:]
+        scores = model.decode(torch.cat([clean, denoised], 1), memory, table, blocks, 12)[1].log_softmax(-1)
+        counted = torch.arange(12) < (length + 1)[:, None]
+        expected = (scores.gather(-1, target[..., None])[..., 0] * counted).sum(-1) / counted.sum(-1)
+        torch.testing.assert_close(alone.sequences_scores, expected, atol=1e-4, rtol=1e-4)
+        assert expected[1:].tolist() == sorted(expected[1:].tolist(), reverse=True)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_beams_find_the_most_probable_programs(monkeypatch, size):
+    model = block_model(3)
+    probabilities = torch.full((512,), 1e-9)
+    probabilities[[7, 8, 2]] = torch.tensor([0.5, 0.3, 0.2])  # 2 ends a program
+
+    def decode(denoised, memory, table=None, blocks=None, scored=None, cache=None):
+        return denoised, probabilities.log().expand(len(denoised), scored, -1)
+
+    monkeypatch.setattr(model, "decode", decode)
+    settings = {
+        "seed": 0,
+        "num_beams": 15,
+        "num_return_sequences": 8,
+        "max_length": 3,
+        "return_dict_in_generate": True,
+    }
+    output = model.generate(IDS, num_inference_steps=1, block_size=size, **settings)
+    # Every program of up to three tokens, by its mean log-probability, its end included if it has one.
+    programs = [p for n in range(4) for p in itertools.product((7, 8), repeat=n)]
+    ranked = {p: probabilities.log()[list(p + (2,) * (len(p) < 3))].mean().item() for p in programs}
+    assert output.sequences[0].tolist() == [7, 7, 7]
+    found = [tuple(token for token in row if token) for row in output.sequences.tolist()]
+    torch.testing.assert_close(output.sequences_scores, torch.tensor([ranked[p] for p in found]))
+    assert sorted(output.sequences_scores.tolist()) == pytest.approx(sorted(ranked.values())[-8:])
+    few = model.generate(IDS, num_inference_steps=1, block_size=size, **{**settings, "num_beams": 2})
+    assert few.sequences[0].tolist() == [7, 7, 7] and len({tuple(row) for row in few.sequences.tolist()}) == 8
+
+
 def test_each_block_is_denoised_behind_the_tokens_chosen_so_far(monkeypatch):
     model, calls = block_model(), []
     table = model.embedding_table()
@@ -263,6 +327,12 @@ def test_what_does_not_go_together_is_refused():
         block_model().generate(IDS, block_size=-1)
     with pytest.raises(ValueError, match="`temperature` needs a `block_size`"):
         tiny_model().generate(IDS, temperature=0.5)
+    with pytest.raises(ValueError, match="`num_beams` needs a `block_size`"):
+        tiny_model().generate(IDS, num_beams=2)
+    with pytest.raises(ValueError, match="`num_beams` needs a `block_size`"):
+        block_model().generate(IDS, num_beams=2, block_size=0)
+    with pytest.raises(ValueError, match="`num_beams` must be an integer of at least 1, got 0"):
+        block_model().generate(IDS, num_beams=0)
     with pytest.raises(ValueError, match="`temperature` must be between 0 and 10, got -1"):
         block_model().generate(IDS, temperature=-1)
     with pytest.raises(ValueError, match=r"from 1 to `max_target_length` \(32\), got 0"):

@@ -16,7 +16,7 @@ from .generation_config_codefusion import (
     CodeFusionGenerationOutput,
 )
 from .layers_codefusion import CodeFusionBlocks, CodeFusionCache
-from .ranking_codefusion import CHOICES, cut, rank
+from .ranking_codefusion import CHOICES, cut, is_search, rank
 from .sampling_codefusion import (
     CandidateNoise,
     SamplingRun,
@@ -296,7 +296,9 @@ class DiffusionGenerationMixin:
     def _denoise_blocks(self, state: SamplingState, timesteps: list[int], run: SamplingRun) -> list[SamplingState]:
         """Walks the grid for one block after the other. Utterances whose candidates have all ended leave early."""
         done, length = [], state.latents.shape[1]
-        if (beams := run.config.num_beams) > 1:  # what is compared starts from the same noise
+        settle = settle_block
+        if is_search(run.config):  # what is compared starts from the same noise
+            settle, beams = settle_beams, run.config.num_beams
             state.latents = state.latents[::beams].repeat_interleave(beams, dim=0)
         state.caches = tuple(CodeFusionCache() for _ in range(3))
         for first in range(0, length, run.blocks.size):
@@ -314,7 +316,6 @@ class DiffusionGenerationMixin:
                 run.after_step(self, state, timestep)
             clean = state.latents[:, state.caches[2].length : last]
             scores = self._read_off(clean, state, run, run.blocks, last - first)
-            settle = settle_beams if run.config.num_beams > 1 else settle_block
             settle(state, scores, run, self.config)
             if (state := without_finished(state, done, run)) is None:
                 return done
@@ -434,7 +435,7 @@ class DiffusionGenerationMixin:
         if kwargs.get("num_candidates") is None:
             fewest = config.num_candidates or (MIN_CANDIDATES if config.dedupe else 1)
             config.num_candidates = max(fewest, config.num_return_sequences)
-        if config.num_beams > 1 and config.block_size:
+        if is_search(config):
             config.num_candidates = config.num_beams
         config.validate()
         return config

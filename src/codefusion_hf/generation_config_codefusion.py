@@ -60,9 +60,9 @@ class CodeFusionGenerationConfig(GenerationConfig):
             With blocks, the first candidate takes the most probable tokens of each, and the others draw theirs from
             the head's probabilities at this temperature; 0: none draws (1.0).
         num_beams (`int`, *optional*):
-            With blocks, candidates are not drawn but searched for: after every block the beginnings that are most
-            probable, by their mean token, stay, and in the end they are the candidates, `num_candidates` or not; 1: no
-            search (1).
+            With blocks, candidates are not drawn but searched for: after every block so many beginnings stay, the one
+            of the most probable tokens and, of all others, those with the highest mean log-probability. In the end
+            they are the candidates, in this order, whatever `num_candidates` says; 1: no search (1).
         num_revisions (`int`, *optional*):
             How often the finished program is noised again and denoised in one step (0). A revision starts from whole
             tokens instead of a blend of several programs: positions that contradict each other get a second look.

@@ -34,7 +34,8 @@ def rank(
     counts = scored.sum(-1)
     scores = (top_scores[..., 0] * scored).sum(-1) / counts
     order = list(range(len(tokens)))
-    if config.candidate_order == "logprob":
+    by_score = config.candidate_order == "logprob" and not is_search(config)  # beams come in the order of the search
+    if by_score:
         order = torch.argsort(scores, descending=True, stable=True).tolist()
     elif config.candidate_order == "mbr":
         keys = [tuple(row[:length]) for row, length in zip(tokens.tolist(), lengths.tolist())]
@@ -54,12 +55,17 @@ def rank(
     picked = picked[:wanted]
     if len(picked) < wanted:
         picked += _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted - len(picked), (pad, eos))
-        if config.candidate_order == "logprob" and not config.diversity_penalty:
+        if by_score and not config.diversity_penalty:
             picked.sort(key=lambda candidate: -candidate[1][0])
     while len(picked) < wanted:  # a vocabulary or canvas too small for that many distinct programs
         picked.append(picked[-1])
     sequences = torch.tensor([key for key, _ in picked])
     return sequences, torch.tensor([s for _, (s, _) in picked]), torch.tensor([row for _, (_, row) in picked])
+
+
+def is_search(config: GenerationConfig) -> bool:
+    """Whether candidates are searched for, block by block, instead of drawn."""
+    return bool(config.block_size) and config.num_beams > 1
 
 
 def similarity(a: tuple[int, ...], b: tuple[int, ...]) -> float:
@@ -115,4 +121,4 @@ def _substitutions(picked, top_tokens, top_scores, tokens, counts, wanted: int, 
     return found
 
 
-__all__ = ["CANDIDATE_ORDERS", "CHOICES", "cut", "rank", "similarity"]
+__all__ = ["CANDIDATE_ORDERS", "CHOICES", "cut", "is_search", "rank", "similarity"]

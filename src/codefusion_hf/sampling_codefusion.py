@@ -191,8 +191,9 @@ def settle_block(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
 def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, config) -> None:
     """
     Continues the beginnings of each utterance by the block that was denoised last, from its `scores` `(rows, size,
-    vocab_size)`, and keeps those with the highest mean log-probability of a token, in order: beam search. A block's
-    tokens do not depend on each other given what is on their left, so its best continuations are found token by token.
+    vocab_size)`, and keeps those with the highest mean log-probability of a token, in order (beam search); but the
+    first candidate takes the most probable tokens, as in [`settle_block`]. A block's tokens do not depend on each other
+    given what is on their left, so its best continuations are found token by token.
     """
     pad, eos, beams = config.pad_token_id, config.eos_token_id, run.config.num_beams
     scores = F.log_softmax(scores, dim=-1)
@@ -214,7 +215,9 @@ def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
         more[..., pad] = torch.where(ended, 0.0, float("-inf"))
         sums = total[..., None] + more
         means = sums / (count + ~ended).clamp(min=1)[..., None]
-        best = means.flatten(1).topk(beams, dim=-1).indices
+        greedy = means[:, 0].argmax(-1, keepdim=True)
+        others = means.flatten(1).scatter(1, greedy, float("-inf")).topk(beams - 1, dim=-1).indices
+        best = torch.cat([greedy, others], dim=1)
         parent, token = best // vocab_size, best % vocab_size
         total = sums.flatten(1).gather(1, best)
         origin, count, ended = (x.gather(1, parent) for x in (origin, count, ended))
