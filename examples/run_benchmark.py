@@ -94,6 +94,7 @@ def main():
                 "sampler",
                 "canvas_buckets",
                 "block_size",
+                "num_beams",
             )
         },
     }

@@ -53,6 +53,7 @@ AS_DRAWN = {
 }
 # Of the model's own settings, as far as they are not the package's defaults.
 SHOWN = ("sampler", "num_inference_steps", "num_revisions", "num_candidates", "canvas_buckets", "stability_threshold")
+SHOWN += ("block_size", "num_beams")
 DEFAULT, PAPER = "default", "paper"
 METRICS = {"cf": "cf_exec_match", "bash": "bash_template_match", "python": "chrf"}
 RESAMPLES = 10_000

@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--canvas_buckets", type=int, nargs="*", help="None after it: no shorter canvases.")
     parser.add_argument("--block_size", type=int, help="Of a model that was trained with blocks.")
     parser.add_argument("--temperature", type=float, help="With blocks.")
+    parser.add_argument("--num_beams", type=int, help="With blocks.")
     args = parser.parse_args()
 
     model, tokenizer = AutoModel.from_pretrained(args.source), AutoTokenizer.from_pretrained(args.source)

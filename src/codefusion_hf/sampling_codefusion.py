@@ -192,8 +192,8 @@ def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
     """
     Continues the beginnings of each utterance by the block that was denoised last, from its `scores` `(rows, size,
     vocab_size)`, and keeps those with the highest mean log-probability of a token, in order (beam search); but the
-    first candidate takes the most probable tokens, as in [`settle_block`]. A block's tokens do not depend on each other
-    given what is on their left, so its best continuations are found token by token.
+    first candidate takes the most probable tokens, as in [`settle_block`]. A block's tokens do not depend on each
+    other given what is on their left, so its best continuations are found token by token.
     """
     pad, eos, beams = config.pad_token_id, config.eos_token_id, run.config.num_beams
     scores = F.log_softmax(scores, dim=-1)

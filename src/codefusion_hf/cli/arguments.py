@@ -81,7 +81,7 @@ def generation_settings(args: argparse.Namespace) -> dict[str, Any]:
     from ..generation_config_codefusion import CodeFusionGenerationConfig
 
     defaults = CodeFusionGenerationConfig._get_default_generation_params()
-    names = {*CodeFusionGenerationConfig._own, "max_length", "temperature"}
+    names = {*CodeFusionGenerationConfig._own, "max_length", "num_beams", "temperature"}
     names -= {*_UNUSED, "strength", *vars(args)}
     chosen: dict[str, Any] = {}
     for setting in args.set:
