@@ -51,6 +51,7 @@ FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
 UTTERANCES = {
     "cf": ("Color cells that have value greater than 1129", "cf_dev.jsonl"),
     "bash": ("Find all files larger than 10 MB in the current directory and delete them", "bash_pairs.jsonl"),
+    "python": ("sort dictionary `d` by value in descending order", "python_pairs.jsonl"),
 }
 NUM_RETURN_SEQUENCES = 5
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")

@@ -61,7 +61,7 @@ def test_columns_are_chosen_by_name(cf):
     assert [ranked[0]["code"] for ranked in candidates] == list(utterances.values())
 
 
-@pytest.mark.parametrize("name", ["cf", "bash"])
+@pytest.mark.parametrize("name", ["cf", "bash", "python"])
 def test_a_batch_of_eight_equals_eight_singles(name):
     model, tokenizer = load(name)
     rows = [json.loads(line)["nl"] for line in (FIXTURES / f"{name}_pairs.jsonl").read_text().splitlines()[:8]]
@@ -94,4 +94,16 @@ def test_bash_answers_with_five_commands():
     first, *rest = generate_candidates(*load("bash"), [{"nl": nl} for nl in utterances])
     assert first[0]["code"] == 'find . -name "*.txt"'
     for ranked in (first, *rest):
+        assert len({candidate["code"] for candidate in ranked}) == 5 and ranked[0]["valid"]
+
+
+def test_python_answers_with_five_programs():
+    cases = {
+        "remove duplicates from list `a`": "list(set(a))",
+        "check if key 'x' exists in dictionary `d`": "'x' in d",
+        "get the length of list `items`": "len(items)",
+    }
+    candidates = generate_candidates(*load("python"), [{"nl": nl} for nl in cases])
+    assert [ranked[0]["code"] for ranked in candidates] == list(cases.values())
+    for ranked in candidates:
         assert len({candidate["code"] for candidate in ranked}) == 5 and ranked[0]["valid"]
