@@ -41,7 +41,7 @@ FILES = {
     "bash": ("bash_val.jsonl", "bash_alpha.jsonl"),
     "cf": ("cf_val.jsonl", "cf_challenge.jsonl"),
 }
-AS_SAMPLED = {"num_candidates": NUM_RETURN_SEQUENCES, "candidate_order": "seed", "dedupe": False}
+AS_SAMPLED = {"num_candidates": NUM_RETURN_SEQUENCES, "num_beams": 1, "candidate_order": "seed", "dedupe": False}
 # Accuracy against diversity: the paper's side first (five samples in the order of their noise, duplicates kept).
 CURVE = {
     "as-sampled": AS_SAMPLED,

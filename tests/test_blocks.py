@@ -223,6 +223,10 @@ def test_beams_find_the_most_probable_programs(monkeypatch, size):
     found = [tuple(token for token in row if token) for row in output.sequences.tolist()]
     torch.testing.assert_close(output.sequences_scores, torch.tensor([ranked[p] for p in found]))
     assert sorted(output.sequences_scores.tolist()) == pytest.approx(sorted(ranked.values())[-8:])
+    more = model.generate(
+        IDS, num_inference_steps=1, block_size=size, **{**settings, "num_beams": 2}, num_candidates=15
+    )
+    assert torch.equal(more.sequences, output.sequences), "as many beams as candidates are asked for"
     few = model.generate(IDS, num_inference_steps=1, block_size=size, **{**settings, "num_beams": 2})
     assert few.sequences[0].tolist() == [7, 7, 7] and len({tuple(row) for row in few.sequences.tolist()}) == 8
 

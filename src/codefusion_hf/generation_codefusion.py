@@ -436,6 +436,8 @@ class DiffusionGenerationMixin:
             fewest = config.num_candidates or (MIN_CANDIDATES if config.dedupe else 1)
             config.num_candidates = max(fewest, config.num_return_sequences)
         if is_search(config):
+            if kwargs.get("num_beams") is None or kwargs.get("num_candidates") is not None:
+                config.num_beams = max(config.num_beams, config.num_candidates)
             config.num_candidates = config.num_beams
         config.validate()
         return config

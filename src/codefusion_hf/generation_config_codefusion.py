@@ -62,7 +62,7 @@ class CodeFusionGenerationConfig(GenerationConfig):
         num_beams (`int`, *optional*):
             With blocks, candidates are not drawn but searched for: after every block so many beginnings stay, the one
             of the most probable tokens and, of all others, those with the highest mean log-probability. In the end
-            they are the candidates, in this order, whatever `num_candidates` says; 1: no search (1).
+            they are the candidates, in this order; more than that if `num_candidates` is more. 1: no search (1).
         num_revisions (`int`, *optional*):
             How often the finished program is noised again and denoised in one step (0). A revision starts from whole
             tokens instead of a blend of several programs: positions that contradict each other get a second look.

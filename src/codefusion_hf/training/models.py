@@ -125,6 +125,8 @@ def _from_checkpoint(args: argparse.Namespace):
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name)
         if tokenizer.get_vocab() != own.get_vocab():
             model = move_to_tokenizer(model, own, tokenizer)
+    if len(tokenizer) > model.config.vocab_size:
+        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}")
     args.language = args.language or model.config.language
     if args.language not in LANGUAGES:
         names = ", ".join(LANGUAGES)
