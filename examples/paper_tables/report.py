@@ -4,7 +4,7 @@ import json
 import statistics
 from pathlib import Path
 
-from ablations.report import NAMES, cell
+from ablations.report import MAIN, NAMES, cell
 
 from codefusion_hf.scoring import MAIN_SCORE
 
@@ -150,7 +150,7 @@ def summary(results: dict, trained: dict) -> str:
         entry, seeds = next(iter(ours["data"].values())), len(ours["settings"]["seeds"])
         score = MAIN_SCORE[language]
         if score not in entry["mean"]:  # no encoder's weights
-            score, name = "chrf", f"{title}, chrF (the paper: {NAMES[score]})"
+            score, name = MAIN[language], f"{title}, {NAMES[MAIN[language]]} (the paper: {NAMES[score]})"
         cells = [top_k(entry, (score, "top_{}"), k, seeds) for k in K]
         cells += [top_k(entry, ("code_exact_match_normalized", "top_{}"), k, seeds) for k in (1, 5)]
         cells += [top_k(entry, ("code_validity", "validity_top_{}"), 1, seeds)]
@@ -247,7 +247,7 @@ def ablations(results: dict, language: str) -> str:
     data, seeds = ours["data"], ", ".join(map(str, ours["seeds"]))
     about = (
         f"Per cent of {data['rows']} rows of {data['file']}, mean over the training seeds {seeds} ± standard "
-        f"deviation over training seeds / sampling seeds; top-k is {NAMES[MAIN_SCORE[language]]}. {ours['budget']}"
+        f"deviation over training seeds / sampling seeds; top-k is {NAMES[MAIN[language]]}. {ours['budget']}"
     )
     return "\n".join([*text, *markdown(lines), "", about])
 
