@@ -195,7 +195,7 @@ def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
     first candidate takes the most probable tokens, as in [`settle_block`]. A block's tokens do not depend on each
     other given what is on their left, so its best continuations are found token by token.
     """
-    pad, eos, beams = config.pad_token_id, config.eos_token_id, run.config.num_beams
+    pad, beams = config.pad_token_id, run.config.num_beams
     scores = F.log_softmax(scores, dim=-1)
     rows, size, vocab_size = scores.shape
     group = torch.arange(rows, device=scores.device).view(-1, beams)  # the rows of each utterance
@@ -205,10 +205,9 @@ def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
         total = torch.full(group.shape, float("-inf"), device=scores.device)
         total[:, 0] = 0
     else:
-        so_far, chosen = state.choices[..., 0].view(*group.shape, -1), state.log_probabilities[..., 0]
-        ended = state.finished.view_as(group)
-        scored = cut(so_far, pad, eos, keep_eos=True).ne(pad)
-        count, total = scored.sum(-1), (chosen.view_as(so_far) * scored).sum(-1)
+        ended, scored = state.finished.view_as(group), state.choices[..., 0] != pad  # an end is followed by padding
+        count = scored.sum(-1).view_as(group)
+        total = (state.log_probabilities[..., 0] * scored).sum(-1).view_as(group)
     for position in range(size):
         # An ended program goes on in one way, which costs nothing.
         more = scores[origin, position].masked_fill(ended[..., None], float("-inf"))
@@ -223,13 +222,13 @@ def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
         origin, count, ended = (x.gather(1, parent) for x in (origin, count, ended))
         tokens = tokens.gather(1, parent[..., None].expand(-1, -1, position))
         tokens, count = torch.cat([tokens, token[..., None]], dim=-1), count + ~ended
-        ended = ended | (token == eos)
+        ended = ended | (token == config.eos_token_id)
 
     origin = origin.flatten()
-    first = 0 if state.choices is None else state.choices.shape[1]
-    state.latents = torch.cat([state.latents[origin, :first], state.latents[:, first:]], dim=1)
     state.caches = tuple(cache.select(origin) for cache in state.caches)
-    if first:
+    if state.choices is not None:
+        first = state.choices.shape[1]  # behind it all beams have the same noise
+        state.latents = torch.cat([state.latents[origin, :first], state.latents[:, first:]], dim=1)
         state.choices, state.log_probabilities = state.choices[origin], state.log_probabilities[origin]
         state.finished = state.finished[origin]
     _put_block(state, tokens.flatten(0, 1), scores[origin], run, config)
