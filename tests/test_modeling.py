@@ -9,6 +9,7 @@ from transformers import AutoModel, AutoModelForSeq2SeqLM, T5Config, T5EncoderMo
 
 import codefusion_hf
 from codefusion_hf import CodeFusionConfig, CodeFusionForConditionalGeneration
+from codefusion_hf.layers_codefusion import CodeFusionRMSNorm, eager_attention_forward
 
 
 CONFIGS = Path(__file__).parents[1] / "examples" / "configs"
@@ -80,6 +81,58 @@ def test_loss_terms_add_up_with_their_weights():
         + 3 * out.prior_loss
     )
     torch.testing.assert_close(out.loss, expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"tie_head_to_embedding": False, "latent_dim": None}, {"copy_attention": False}])
+@pytest.mark.parametrize("block_size", [0, 2])
+def test_without_logits_loss_and_gradients_are_the_same(settings, block_size, monkeypatch):
+    monkeypatch.setattr("codefusion_hf.networks_codefusion._LabelLogProbs.chunk", 5)  # 36 tokens: a last, smaller one
+    results = []
+    for output_logits in (True, False):
+        model = tiny_model(**settings)
+        inputs = batch() | {"noise": torch.zeros(3, 12, model.config.embedding_dim)}
+        out = model(**inputs, block_size=block_size, output_logits=output_logits)
+        out.loss.backward()
+        results.append((out, {name: p.grad for name, p in model.named_parameters()}))
+    (full, gradients), (short, same) = results
+    assert full.logits.shape == (3, 12, 512) and short.logits is None
+    torch.testing.assert_close(short.loss, full.loss)
+    torch.testing.assert_close(same, gradients, rtol=1e-3, atol=1e-6)
+
+
+def test_without_logits_under_autocast_the_loss_is_the_same():
+    model = tiny_model()
+    with torch.autocast("cpu", torch.bfloat16):
+        full, short = (model(**batch(), output_logits=output_logits) for output_logits in (True, False))
+    torch.testing.assert_close(short.cross_entropy_loss, full.cross_entropy_loss, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_norm_of_training_is_torchs(dtype):
+    """Value and gradients, within what bf16 can tell."""
+    norm = CodeFusionRMSNorm(48)
+    torch.nn.init.normal_(norm.weight)
+    inputs = torch.randn(3, 7, 48, dtype=dtype).requires_grad_()
+    pull = torch.randn(3, 7, 48)
+    results = []
+    for training in (False, True):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = norm.train(training)(inputs)
+        assert out.dtype == (torch.bfloat16 if training else dtype)
+        gradients = torch.autograd.grad((out.float() * pull).sum(), [inputs, norm.weight])
+        results.append([out.float(), *(g.float() for g in gradients)])
+    for expected, got in zip(*results):
+        assert (got - expected).norm() < 0.01 * expected.norm()
+
+
+def test_attention_dropout_leaves_out_keys_and_keeps_the_mean():
+    model = tiny_model(dropout=0.5).train()
+    attention = model.denoiser.stack.layers[0].self_attn
+    ones = torch.ones(400, 2, 6, 8)
+    output, weights = eager_attention_forward(attention, ones, ones, ones, None, scaling=1.0, dropout=0.5)
+    assert ((weights == 0).all(2) | (weights > 0).all(2)).all()  # a key is there for all queries of a head or none
+    assert 0.4 < (weights == 0).float().mean() < 0.6
+    assert output.mean().item() == pytest.approx(1, abs=0.05)
 
 
 def test_padding_weight_scales_only_padding():

@@ -132,6 +132,7 @@ def codefusion_loss(
     decoder_hidden: torch.Tensor | None = None,
     logits: torch.Tensor | None = None,
     labels: torch.Tensor | None = None,
+    label_log_probs: torch.Tensor | None = None,
     embedding_logits: torch.Tensor | None = None,
     alpha_cumprod_T: float | None = None,
     snr: torch.Tensor | None = None,
@@ -158,6 +159,8 @@ def codefusion_loss(
         weights, signal_power, x0_pred, snr, space, min_snr_gamma: see [`denoising_loss`].
         decoder_hidden (`torch.Tensor` like `x0`, *optional*): D_s, for [`decoder_mse_loss`].
         logits, labels: see [`token_cross_entropy`].
+        label_log_probs (`torch.Tensor` of shape `(batch_size, length)`, *optional*): log p(y | D_s) of the labels, in
+            place of both.
         embedding_logits (`torch.Tensor` like `logits`, *optional*): the head applied to the (noised) embedding, for
             the rounding likelihood.
         alpha_cumprod_T: see [`prior_loss`].
@@ -191,7 +194,9 @@ def codefusion_loss(
     if decoder_mse_weight:
         need("decoder_mse", decoder_hidden=decoder_hidden)
         decoder_mse = decoder_mse_loss(decoder_hidden, x0, weights, signal_power)
-    if decoder_ce_weight:
+    if decoder_ce_weight and label_log_probs is not None:
+        cross_entropy = -_weighted_token_mean(label_log_probs.float(), weights).mean()
+    elif decoder_ce_weight:
         need("cross_entropy", logits=logits, labels=labels)
         cross_entropy = token_cross_entropy(logits, labels, weights)
     if embedding_nll_weight:

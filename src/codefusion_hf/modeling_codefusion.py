@@ -277,10 +277,11 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         blocks: CodeFusionBlocks | None = None,
         scored: int | None = None,
         cache: CodeFusionCache | None = None,
+        labels: torch.LongTensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32; both
-        only of the last `scored` positions, if given.
+        D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32, or
+        with `labels` `(rows, length)` their log-probabilities alone; both only of the last `scored` positions, if given.
         """
         table = self.embedding_table() if table is None else table
         denoised = denoised.to(memory.hidden_states.dtype)
@@ -288,6 +289,8 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         if self.decoder is not None:
             decoded, hidden = self.decoder(denoised, memory, blocks, cache)
         decoded = decoded if scored is None else decoded[:, -scored:]
+        if labels is not None:
+            return decoded, self.head.label_log_probs(decoded, hidden, table, memory, blocks, labels)
         return decoded, self.head(decoded, hidden, table, memory, blocks, cache)
 
     def forward(
@@ -302,6 +305,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         self_condition: bool | None = None,
         block_size: int | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
+        output_logits: bool = True,
         return_dict: bool | None = None,
     ) -> CodeFusionOutput | tuple:
         """
@@ -328,6 +332,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             generator (`torch.Generator` or one for each row, *optional*):
                 Source of every draw that is not given. With one for each row, a row's draws do not depend on the rows
                 beside it, so neither the number of processes nor gradient accumulation changes them.
+            output_logits (`bool`, defaults to `True`): Whether `logits` are returned; a step without is faster.
 
         Returns:
             [`CodeFusionOutput`]
@@ -387,11 +392,12 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
                 # The first pass needs no graph, so neither do the shared keys and values it reads.
                 previous = denoise(noisy, levels, memory, table=table).detach()
         denoised = denoise(noisy, levels, memory, previous, table, blocks)
-        if blocks is None:
-            decoded, logits = self.decode(denoised, memory, table)
-        else:
+        whole = denoised
+        if blocks is not None:
             denoised = denoised[:, length:]
-            decoded, logits = self.decode(torch.cat([clean, denoised], 1), memory, table, blocks, length)
+            whole = torch.cat([clean, denoised], 1)
+        only = None if output_logits else labels
+        decoded, scores = self.decode(whole, memory, table, blocks, labels.shape[1], labels=only)
 
         is_last = _by_token(timesteps) == 0
         loss = codefusion_loss(
@@ -402,8 +408,9 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
             signal_power=config.signal_power,
             x0_pred=denoised,
             decoder_hidden=decoded,
-            logits=logits,
+            logits=scores if output_logits else None,
             labels=labels,
+            label_log_probs=None if output_logits else scores,
             # Rounding likelihood of Diffusion-LM: how well the embedding itself can be told from the other rows of L.
             embedding_logits=self.head.score(start, table) if config.embedding_nll_weight else None,
             alpha_cumprod_T=float(self.scheduler.alphas_cumprod[-1]),
@@ -419,7 +426,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         )
         output = CodeFusionOutput(
             loss=loss.total,
-            logits=logits[:, :length],
+            logits=scores[:, :length] if output_logits else None,
             denoising_loss=loss.denoising,
             decoder_mse_loss=loss.decoder_mse,
             cross_entropy_loss=loss.cross_entropy,
