@@ -62,8 +62,9 @@ def test_one_pass_of_training_is_all_steps_of_sampling(size):
 
 
 @pytest.mark.parametrize("size", [1, 3, 4])
-def test_the_cache_changes_nothing(size):
+def test_the_cache_changes_nothing(size, monkeypatch):
     """Behind cached tokens a network gives what it gives behind the tokens themselves, also for some of the rows."""
+    monkeypatch.setattr(CodeFusionCache, "min_capacity", 1)  # it grows on the way
     model, inputs, length = tiny_model(), batch(), 12
     with torch.no_grad():
         for module in (model.denoiser, model.head):
@@ -89,6 +90,37 @@ def test_the_cache_changes_nothing(size):
         known = caches[1].length
         part = model.decode(sample[:, known:], memory, table, blocks, last - first, caches[1])[1]
         torch.testing.assert_close(part, scores, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_of_a_cache_go_on_from_others():
+    cache = CodeFusionCache()
+    cache.advance(3, 1)
+    states = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 2, 3, 4)
+    cache.extend(0, states, -states)
+    cache.pointer = torch.arange(3.0)[:, None].repeat(1, 5)
+    cache.replace(torch.tensor([0, 1]), torch.tensor([1, 0]))  # at once: they change places
+    key, value = cache.key_values[0]
+    assert key[:, 0, 0, 0].tolist() == [1, 0, 2] and value[:, 1, 2, 3].tolist() == [-1, 0, -2]
+    assert cache.pointer[:, 0].tolist() == [1, 0, 2]
+    assert states[:, 0, 0, 0].tolist() == [0, 1, 2]  # what it was given is not its own
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_what_a_callback_holds_is_not_written_to(returns):
+    """Blocks are written in place, but neither into what was shown nor into what came back."""
+    model, inputs, shown, returned = tiny_model(block_size=2), batch(), [], []
+
+    def callback(model, step, timestep, tensors):
+        shown.append((tensors["latents"], tensors["latents"].clone()))
+        latents = tensors["latents"] + 0.5
+        returned.append((latents, latents.clone()))
+        return {"latents": latents} if returns else None
+
+    settings = {"block_size": 2, "num_inference_steps": 1, "num_candidates": 5, "max_length": 8}
+    model.generate(inputs["input_ids"], callback_on_step_end=callback, seed=0, **settings)
+    assert len(shown) > 1
+    for tensor, copy in shown + returned:
+        torch.testing.assert_close(tensor, copy)
 
 
 def test_one_block_is_the_whole_canvas():

@@ -83,7 +83,9 @@ def test_loss_terms_add_up_with_their_weights():
     torch.testing.assert_close(out.loss, expected)
 
 
-@pytest.mark.parametrize("settings", [{}, {"tie_head_to_embedding": False, "latent_dim": None}, {"copy_attention": False}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"tie_head_to_embedding": False, "latent_dim": None}, {"copy_attention": False}]
+)
 @pytest.mark.parametrize("block_size", [0, 2])
 def test_without_logits_loss_and_gradients_are_the_same(settings, block_size, monkeypatch):
     monkeypatch.setattr("codefusion_hf.networks_codefusion._LabelLogProbs.chunk", 5)  # 36 tokens: a last, smaller one

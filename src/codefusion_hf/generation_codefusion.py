@@ -300,6 +300,8 @@ class DiffusionGenerationMixin:
         if is_search(run.config):  # what is compared starts from the same noise
             settle, beams = settle_beams, run.config.num_beams
             state.latents = state.latents[::beams].repeat_interleave(beams, dim=0)
+        else:
+            state.latents = state.latents.clone()  # written in place from here on, and x_T may be needed as it is
         state.caches = tuple(CodeFusionCache() for _ in range(3))
         for first in range(0, length, run.blocks.size):
             last = min(first + run.blocks.size, length)
@@ -310,9 +312,10 @@ class DiffusionGenerationMixin:
                 denoised = denoised[:, first - known :]
                 fresh = state.noise.draw()[:, first:last] if state.scheduler.is_stochastic else None
                 block = state.scheduler.step(denoised, timestep, state.latents[:, first:last], fresh)
-                state.latents = torch.cat([state.latents[:, :first], block, state.latents[:, last:]], dim=1)
-                padding = run.table[self.config.pad_token_id].expand(len(block), length - last, -1)
-                state.denoised = torch.cat([state.latents[:, :first], denoised, padding], dim=1)
+                state.latents[:, first:last] = block
+                if run.shows:
+                    padding = run.table[self.config.pad_token_id].expand(len(block), length - last, -1)
+                    state.denoised = torch.cat([state.latents[:, :first], denoised, padding], dim=1)
                 run.after_step(self, state, timestep)
             clean = state.latents[:, state.caches[2].length : last]
             scores = self._read_off(clean, state, run, run.blocks, last - first)

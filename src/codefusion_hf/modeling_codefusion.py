@@ -280,8 +280,8 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         labels: torch.LongTensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32, or
-        with `labels` `(rows, length)` their log-probabilities alone; both only of the last `scored` positions, if given.
+        D_s = D(x̂0, E_s) `(rows, length, latent_dim)` and the head's scores `(rows, length, vocab_size)`, fp32; with
+        `labels` `(rows, length)` the log-probabilities of these alone. Of the last `scored` positions only, if given.
         """
         table = self.embedding_table() if table is None else table
         denoised = denoised.to(memory.hidden_states.dtype)

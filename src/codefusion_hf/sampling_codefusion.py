@@ -113,16 +113,19 @@ class SamplingRun:
         self.whole, self.editing = whole, editing  # all rows stay together; there is a draft
         self.blocks = CodeFusionBlocks(config.block_size) if config.block_size else None
         self.step, self.states, self.state_timesteps = 0, [], []
+        self.shows = streamer is not None or callback is not None or bool(config.output_denoising_states)
 
     def after_step(self, model, state: SamplingState, timestep: int) -> None:
         """Callback, streamer and recorded states."""
         if self.callback is not None:
-            tensors = {"latents": state.latents, "denoised": state.denoised}
+            # Copies: blocks are written in place.
+            tensors = {"latents": state.latents.clone(), "denoised": state.denoised}
             returned = self.callback(model, self.step, timestep, tensors) or {}
             if unknown := set(returned) - set(tensors):
                 names = ", ".join(sorted(unknown))
                 raise ValueError(f"`callback_on_step_end` may return latents and denoised, got {names}")
-            state.latents = returned.get("latents", state.latents)
+            if "latents" in returned:
+                state.latents = returned["latents"].clone()
             state.denoised = returned.get("denoised", state.denoised)
         show = self.streamer is not None and hasattr(self.streamer, "put_draft")
         keep = self.config.output_denoising_states and self.step % self.config.denoising_state_interval == 0
@@ -225,10 +228,12 @@ def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
         ended = ended | (token == config.eos_token_id)
 
     origin = origin.flatten()
-    state.caches = tuple(cache.select(origin) for cache in state.caches)
-    if state.choices is not None:
+    moved = (origin != group.flatten()).nonzero()[:, 0]
+    if state.choices is not None and len(moved):
         first = state.choices.shape[1]  # behind it all beams have the same noise
-        state.latents = torch.cat([state.latents[origin, :first], state.latents[:, first:]], dim=1)
+        state.latents[moved, :first] = state.latents[origin[moved], :first]
+        for cache in state.caches:
+            cache.replace(moved, origin[moved])
         state.choices, state.log_probabilities = state.choices[origin], state.log_probabilities[origin]
         state.finished = state.finished[origin]
     _put_block(state, tokens.flatten(0, 1), scores[origin], run, config)
@@ -241,8 +246,7 @@ def _put_block(state: SamplingState, tokens: torch.Tensor, scores: torch.Tensor,
     tokens = cut(tokens, config.pad_token_id, config.eos_token_id, keep_eos=True)
     ends = (tokens == config.eos_token_id) | (tokens == config.pad_token_id)
     state.finished = finished | ends.any(-1)
-    block = F.embedding(tokens, run.table)
-    state.latents = torch.cat([state.latents[:, :first], block, state.latents[:, first + size :]], dim=1)
+    state.latents[:, first : first + size] = F.embedding(tokens, run.table)
 
     top = scores.topk(min(CHOICES, scores.shape[-1]), dim=-1)
     choices = torch.cat([tokens[..., None], top.indices], dim=-1)
