@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate.utils import set_seed
-from transformers import AutoModelForTextEncoding, AutoTokenizer
+from transformers import AutoModelForTextEncoding, AutoTokenizer, PreTrainedConfig
 
 from .. import available_checkpoints, checkpoint_path
 from ..configuration_codefusion import CodeFusionConfig
@@ -153,9 +153,13 @@ def set_dropout(config: CodeFusionConfig, rate: float) -> None:
     if not 0 <= rate < 1:
         raise ValueError(f"--dropout must be from 0 to below 1, got {rate}")
     config.dropout = rate
+    _set_encoder_dropout(config.encoder_config, rate)
+
+
+def _set_encoder_dropout(config: PreTrainedConfig, rate: float) -> None:
     for name in ENCODER_DROPOUTS:
-        if hasattr(config.encoder_config, name):
-            setattr(config.encoder_config, name, rate)
+        if hasattr(config, name):
+            setattr(config, name, rate)
 
 
 def move_to_tokenizer(model: CodeFusionForConditionalGeneration, own, tokenizer) -> CodeFusionForConditionalGeneration:
@@ -199,9 +203,7 @@ def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None
     extra = {"num_hidden_layers": num_layers} if num_layers else {}
     encoder = AutoModelForTextEncoding.from_pretrained(name_or_path, dtype=torch.float32, **extra)
     own = AutoTokenizer.from_pretrained(name_or_path)
-    for name in ENCODER_DROPOUTS:
-        if hasattr(encoder.config, name):
-            setattr(encoder.config, name, 0.0)  # few epochs over many pairs; and dropout is slow on CPU
+    _set_encoder_dropout(encoder.config, 0.0)  # few epochs over many pairs; and dropout is slow on CPU
     if own.get_vocab() != tokenizer.get_vocab():
         old = encoder.get_input_embeddings().weight.data
         new = torch.nn.Embedding(len(tokenizer), old.shape[1], padding_idx=tokenizer.pad_token_id)
