@@ -38,8 +38,8 @@ class CodeFusionMemory:
     decoder_key_values: list
 
     def select(self, rows: torch.Tensor) -> "CodeFusionMemory":
-        """The memory of some utterances: a boolean mask, or their indices."""
-        index = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        """The memory of some utterances (a boolean mask)."""
+        index = rows.nonzero()[:, 0]
 
         def of_rows(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.index_select(0, index)

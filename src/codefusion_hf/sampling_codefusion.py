@@ -229,14 +229,16 @@ def settle_beams(state: SamplingState, scores: torch.Tensor, run: SamplingRun, c
 
     origin = origin.flatten()
     moved = (origin != group.flatten()).nonzero()[:, 0]
-    if state.choices is not None and len(moved):
+    if len(moved):
+        scores = scores[origin]
+    if len(moved) and state.choices is not None:
         first = state.choices.shape[1]  # behind it all beams have the same noise
         state.latents[moved, :first] = state.latents[origin[moved], :first]
         for cache in state.caches:
             cache.replace(moved, origin[moved])
         state.choices, state.log_probabilities = state.choices[origin], state.log_probabilities[origin]
         state.finished = state.finished[origin]
-    _put_block(state, tokens.flatten(0, 1), scores[origin], run, config)
+    _put_block(state, tokens.flatten(0, 1), scores, run, config)
 
 
 def _put_block(state: SamplingState, tokens: torch.Tensor, scores: torch.Tensor, run: SamplingRun, config) -> None:

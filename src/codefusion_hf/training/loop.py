@@ -287,8 +287,7 @@ class _Run:
             with accelerator.accumulate(self.model):
                 with accelerator.autocast():
                     drawn = {"self_condition": self_condition, "block_size": block_size, "generator": generators}
-                    drawn["output_logits"] = False
-                    result = self.model(**batch, **drawn)
+                    result = self.model(**batch, **drawn, output_logits=False)
                 accelerator.backward(result.loss)
                 if accelerator.sync_gradients:
                     self.norm = accelerator.clip_grad_norm_(self.model.parameters(), args.max_grad_norm)

@@ -128,7 +128,8 @@ def _training_step(model, mixed_precision: str, attn_implementation: str) -> Cal
         inputs = {name: value.to(model.device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
         generator = torch.Generator().manual_seed(number)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=mixed_precision == "bf16"):
-            loss = model(**inputs, generator=generator, self_condition=number % 2 == 0).loss
+            drawn = {"self_condition": number % 2 == 0, "generator": generator}
+            loss = model(**inputs, **drawn, output_logits=False).loss  # as in training
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
