@@ -6,11 +6,11 @@ The paper's tables with ours beside them, from the shipped models and the result
     python examples/run_tables.py --render                                  # anew from the results that are there
 
 Predicts and scores what is missing, for every shipped model: by `run_evaluate.py` and `run_retrieval_baseline.py`
-(tables 1, 3 and 6), and with the settings of `CURVE` (table 2). Table 4 is copied from `run_ablations.py`, latency and
-memory from `run_benchmark.py`, other baselines from their folders. Scores are written to `--results_dir`, predictions
-without the utterances to `predictions/` in it; the tables are printed, and with `--write_docs` put between
-`<!-- tables: NAME -->` and `<!-- end of tables -->`. Run the same command again after an interruption: what is done is
-not done again. A model that is not shipped has a row that says so.
+(tables 1, 3 and 6), and with the settings of `CURVE` or `BLOCK_CURVE` (table 2). Table 4 is copied from
+`run_ablations.py`, latency and memory from `run_benchmark.py`, other baselines from their folders. Scores are written to
+`--results_dir`, predictions without the utterances to `predictions/` in it; the tables are printed, and with
+`--write_docs` put between `<!-- tables: NAME -->` and `<!-- end of tables -->`. Run the same command again after an
+interruption: what is done is not done again. A model that is not shipped has a row that says so.
 """
 
 import argparse
@@ -50,6 +50,13 @@ CURVE = {
     "20-candidates": {"num_candidates": 20},
     "20-candidates-penalty-0.3": {"num_candidates": 20, "diversity_penalty": 0.3},
     "20-candidates-penalty-1": {"num_candidates": 20, "diversity_penalty": 1.0},
+}
+# The same for models that sample in blocks: there the temperature moves along the curve.
+BLOCK_CURVE = {
+    "as-sampled": AS_SAMPLED,
+    "as-sampled-temperature-1": {**AS_SAMPLED, "temperature": 1.0},
+    "as-sampled-temperature-1.5": {**AS_SAMPLED, "temperature": 1.5},
+    "default": {},
 }
 
 
@@ -175,12 +182,14 @@ def run(script: str, work: Path, arguments: dict[str, list], language: str | Non
 def trace_curve(
     args: argparse.Namespace, name: str, file: Path, evaluated: Path, work: Path, results_dir: Path
 ) -> None:
-    """Scores and diversity of five candidates with each of the settings of `CURVE`."""
+    """Scores and diversity of five candidates with each of the settings of `CURVE` or `BLOCK_CURVE`."""
     model, tokenizer = evaluation.load(name)
     language, rows = model.config.language, read_benchmark(file)
     weights = evaluation.weights_digest(model)
     points = []
-    for title, settings in CURVE.items():
+    in_blocks = model.generation_config.block_size  # 0: the whole canvas after all
+    in_blocks = model.config.block_size if in_blocks is None else in_blocks
+    for title, settings in (BLOCK_CURVE if in_blocks else CURVE).items():
         runs = []
         for seed in args.seeds:
             if settings:

@@ -24,6 +24,7 @@ from codefusion_hf.training import (
     TrainingFlops,
     compare_rates,
     default_precision,
+    lengthen_canvas,
     load_pretrained_encoder,
     move_to_tokenizer,
     row_generator,
@@ -411,6 +412,25 @@ def test_ema_warms_up_and_is_applied():
         assert layer.weight.item() == pytest.approx(1 + 2 * 9 / 11) and not layer.training
     assert layer.weight.item() == 3.0 and layer.training
     assert ema.shadow["weight"].item() == pytest.approx(1 + 2 * 9 / 11)
+
+
+def test_a_longer_canvas_keeps_what_a_checkpoint_does_on_its_own(tmp_path, here):
+    model = CodeFusionForConditionalGeneration.from_pretrained(TINY).eval()
+    length = model.config.max_target_length
+    longer = lengthen_canvas(model, length + 8).eval()
+    assert longer.config.max_target_length == longer.generation_config.max_length == length + 8
+    source = torch.tensor([[5, 6, 7, 2]])
+    settings = {"num_return_sequences": 3, "num_inference_steps": 3, "max_length": length, "seed": 0}
+    torch.testing.assert_close(longer.generate(source, **settings), model.generate(source, **settings))
+    assert longer(input_ids=source, labels=torch.full((1, length + 8), 9)).logits.shape[1] == length + 8
+    with pytest.raises(ValueError, match=f"can only grow .it has {length} tokens"):
+        lengthen_canvas(model, length - 1)
+    output = tmp_path / "run"
+    here(
+        *("run_finetune.py", "--model_name_or_path", TINY, "--max_target_length", length + 8, "--train_file", PAIRS),
+        *("--output_dir", output, "--max_train_steps", 1, "--per_device_train_batch_size", 4),
+    )
+    assert CodeFusionForConditionalGeneration.from_pretrained(output).config.max_target_length == length + 8
 
 
 def test_a_checkpoint_moves_to_another_tokenizer(tmp_path, here):

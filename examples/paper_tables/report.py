@@ -330,7 +330,7 @@ def benchmarks(results: dict) -> str:
         settings = figures.get("settings", {})
         settings = [f"{name} {value}" for name, value in settings.items() if value is not None]
         about = [f"{figures['parameters'] / 1e6:.1f} million parameters", *settings]
-        about += [f"programs of {figures['output_tokens']} tokens"] if "output_tokens" in figures else []
+        about += [f"T5 in {figures['output_tokens']} steps"] if "output_tokens" in figures else []
         about += [figures["dtype"], figures["machine"]]
         title = f"**`{language}`**: {', '.join(about)}."
         parts += [title, "", *markdown([["", "one request", "batch of 64"], *lines]), ""]

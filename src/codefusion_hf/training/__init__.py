@@ -8,6 +8,7 @@ from .loop import parameter_groups, row_generator, train
 from .models import (
     add_lora,
     build_model,
+    lengthen_canvas,
     load_preset,
     load_pretrained_encoder,
     move_to_tokenizer,
@@ -35,6 +36,7 @@ __all__ = [
     "default_precision",
     "full_state_dict",
     "full_tensor",
+    "lengthen_canvas",
     "load_preset",
     "load_pretrained_encoder",
     "measure_peak",

@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser, validates: bool = True) -> No
         type=int,
         help="Denoise from left to right in blocks of up to this many tokens; 0: all at once. By default the model's.",
     )
+    model.add_argument(
+        "--max_target_length", type=int, help="Tokens of the canvas; that of a checkpoint can only grow."
+    )
     model.add_argument("--dropout", type=float, help="In all networks, the encoder's too; by default the model's.")
     model.add_argument(
         "--lora_rank",

@@ -98,9 +98,11 @@ def build_model(args: argparse.Namespace, presets: Path):
     set_attention(config, args.attn_implementation)
     if args.dropout is not None:
         set_dropout(config, args.dropout)
+    if args.max_target_length is not None:
+        config.max_target_length = args.max_target_length
     if args.block_size is not None:
         config.block_size = args.block_size or None
-        config._validate()
+    config._validate()
     model = CodeFusionForConditionalGeneration(config)
     if unknown := model.generation_config.update(**generation):
         raise ValueError(f"{args.config_name}: unknown settings of generation: {', '.join(sorted(unknown))}")
@@ -125,6 +127,8 @@ def _from_checkpoint(args: argparse.Namespace):
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name)
         if tokenizer.get_vocab() != own.get_vocab():
             model = move_to_tokenizer(model, own, tokenizer)
+    if args.max_target_length is not None:
+        model = lengthen_canvas(model, args.max_target_length)
     if len(tokenizer) > model.config.vocab_size:
         raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}")
     args.language = args.language or model.config.language
@@ -188,6 +192,32 @@ def move_to_tokenizer(model: CodeFusionForConditionalGeneration, own, tokenizer)
     moved.load_state_dict(weights)
     moved.generation_config = copy.deepcopy(model.generation_config)
     return moved
+
+
+def lengthen_canvas(model: CodeFusionForConditionalGeneration, length: int) -> CodeFusionForConditionalGeneration:
+    """
+    The model on a canvas of `length` tokens. Positions that it has not had begin as its last one had ended: what tells
+    them apart at first are the relative positions.
+
+    Raises:
+        ValueError: for a shorter canvas than the model's, or a model that infills, whose utterance stands behind it.
+    """
+    if length < model.config.max_target_length or model.config.conditioning == "infill":
+        raise ValueError(
+            f"--max_target_length {length}: the canvas of a checkpoint can only grow (it has "
+            f"{model.config.max_target_length} tokens), and not that of a model with `conditioning='infill'`"
+        )
+    config = copy.deepcopy(model.config)
+    config.max_target_length = length
+    longer = CodeFusionForConditionalGeneration(config)
+    weights = model.state_dict()
+    for name, fresh in longer.state_dict().items():
+        if fresh.shape != (weight := weights[name]).shape:
+            weights[name] = torch.cat([weight, weight[-1:].expand(len(fresh) - len(weight), -1)])
+    longer.load_state_dict(weights)
+    longer.generation_config = copy.deepcopy(model.generation_config)
+    longer.generation_config.max_length = length
+    return longer
 
 
 def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None = None):
