@@ -352,7 +352,7 @@ class DiffusionGenerationMixin:
         x0 as the denoiser sees it, after guidance, clamping and what is held; `timestep` is one for all tokens, or one
         for each.
         """
-        timesteps = torch.as_tensor(timestep, device=latents.device).view(1, -1).expand(len(latents), -1)
+        timesteps = torch.as_tensor(timestep, device=latents.device).view(1, -1)
         cache, null_cache, _ = state.caches if blocks is not None else (None, None, None)
         denoised = self.denoise(latents, timesteps, state.memory, previous, run.table, blocks, cache)
         if state.null_memory is not None:

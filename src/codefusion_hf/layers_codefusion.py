@@ -67,12 +67,12 @@ class CodeFusionBlocks:
         """How many programs stand on the canvas."""
         return 2 if self.with_clean else 1
 
-    def visible(self, query: torch.LongTensor, key: torch.LongTensor) -> torch.BoolTensor:
-        """Which positions see which, `(query length, key length)`, for their places in the program."""
-        query, key = query[:, None] // self.size, key[None, :] // self.size
+    def visible(self, places: torch.LongTensor) -> torch.BoolTensor:
+        """Which positions see which, `(length, length)`, for their places in the program."""
+        query, key = places[:, None] // self.size, places[None, :] // self.size
         if not self.with_clean:
             return key <= query
-        noisy = torch.arange(len(query), device=query.device) >= len(query) // 2
+        noisy = torch.arange(len(places), device=places.device) >= len(places) // 2
         return torch.where(noisy[:, None], torch.where(noisy, key == query, key < query), (key <= query) & ~noisy)
 
 
@@ -90,6 +90,13 @@ class CodeFusionCache:
         self.length = self.start = 0
         self.key_values: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.pointer: torch.Tensor | None = None
+        self.shared: dict[str, object] = {}
+
+    def once(self, name: str, make: Callable):
+        """What all steps on these rows share is made in the first of them."""
+        if name not in self.shared:
+            self.shared[name] = make()
+        return self.shared[name]
 
     def advance(self, num_tokens: int, size: int) -> None:
         """Announces tokens behind those that are here; all but their last block, of `size` tokens, will stay."""
@@ -113,6 +120,7 @@ class CodeFusionCache:
         """That of some rows (a boolean mask)."""
         index = rows.nonzero()[:, 0]
         selected = copy.copy(self)
+        selected.shared = {}
         selected.key_values = {
             layer: (key.index_select(0, index), value.index_select(0, index))
             for layer, (key, value) in self.key_values.items()
@@ -319,12 +327,9 @@ class CodeFusionStack(nn.Module):
         key_values = (layer.cross_attn.key_values(memory) for layer in self.layers)
         return [(key.contiguous(), value.contiguous()) for key, value in key_values]
 
-    def position_bias(self, query: torch.Tensor, key: torch.Tensor | None = None) -> torch.Tensor:
-        """
-        T5's bidirectional relative bias of positions, `(1, num_heads, query length, key length)` (transformers
-        models/t5); without `key`, among those of `query`.
-        """
-        offset = (query if key is None else key)[None, :] - query[:, None]
+    def position_bias(self, places: torch.LongTensor) -> torch.Tensor:
+        """T5's bidirectional relative bias, `(1, num_heads, length, length)` (transformers models/t5)."""
+        offset = places[None, :] - places[:, None]
         half = self.num_buckets // 2
         exact = half // 2
         distance = offset.abs()
@@ -348,16 +353,24 @@ class CodeFusionStack(nn.Module):
             position_bias = self.position_bias(index)
         else:
             start = 0 if cache is None else cache.start
-            places = self._canvas(start + hidden_states.shape[1] // blocks.parts).repeat(blocks.parts)
-            index = places[start:]
-            hidden_states = hidden_states + self.positions(index)
-            position_bias = self.position_bias(index, places)
-            lowest = torch.finfo(position_bias.dtype).min
-            position_bias = position_bias.masked_fill(~blocks.visible(index, places), lowest)
+            stop = start + hidden_states.shape[1] // blocks.parts
+            if cache is None:
+                positions, position_bias = self._in_blocks(self._canvas(stop).repeat(blocks.parts), blocks)
+            else:  # of the whole canvas, once
+                everywhere = self._canvas(max(stop, self.max_length))
+                positions, position_bias = cache.once("positions", lambda: self._in_blocks(everywhere, blocks))
+                positions, position_bias = positions[start:stop], position_bias[:, :, start:stop, :stop]
+            hidden_states = hidden_states + positions
         for number, (layer, key_values) in enumerate(zip(self.layers, memory_key_values)):
             extend = None if cache is None else partial(cache.extend, number)
             hidden_states = layer(hidden_states, position_bias, key_values, memory_mask, extend)
         return self.norm(hidden_states)
+
+    def _in_blocks(self, places: torch.LongTensor, blocks: CodeFusionBlocks) -> tuple[torch.Tensor, torch.Tensor]:
+        # The embeddings of positions, and their bias where they see each other.
+        bias = self.position_bias(places)
+        bias = bias.masked_fill(~blocks.visible(places), torch.finfo(bias.dtype).min)
+        return self.positions(places), bias
 
     def infill(self, hidden_states: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:
         """
@@ -427,16 +440,13 @@ class CodeFusionCopy(nn.Module):
         rows, length, width = hidden_states.shape
         batch_size = memory.hidden_states.shape[0]
         group = rows // batch_size
+        source = partial(self._source, memory, group)
+        keys, not_copied, reachable, allowed = source() if cache is None else cache.once("source", source)
         query = self.q_proj(hidden_states).view(batch_size, group * length, width)
-        scores = torch.matmul(query, self.k_proj(memory.hidden_states).transpose(1, 2)).float() * self.scaling
-        can_copy = memory.can_copy[:, None]
-        scores = scores.masked_fill(~can_copy, torch.finfo(scores.dtype).min)
+        scores = torch.matmul(query, keys).float() * self.scaling
+        scores = scores.masked_fill(not_copied, torch.finfo(scores.dtype).min)
         own = F.softmax(scores, dim=-1).view(rows, length, -1)
-
-        # `roll` moves the neighbour's pointer to the right, and the last token to the first: that is not reachable.
-        reachable = memory.can_copy.repeat_interleave(group, dim=0).to(own.dtype)
-        reachable[:, 0] = 0
-        follow = torch.sigmoid(self.follow(hidden_states).float()) * reachable[:, None]
+        follow = torch.sigmoid(self.follow(hidden_states).float()) * reachable
         parts = 1 if blocks is None else blocks.parts
         own, follow = (x.unflatten(1, (parts, -1)).unbind(2) for x in (own, follow))
         pointers = []
@@ -459,9 +469,17 @@ class CodeFusionCopy(nn.Module):
 
         flat = weights.view(batch_size, group * length, -1).to(hidden_states.dtype)
         context = torch.matmul(flat, memory.hidden_states.to(hidden_states.dtype)).view(rows, length, width)
-        allowed = can_copy.any(-1, keepdim=True).repeat_interleave(group, dim=0)
         gate = torch.sigmoid((self.gate(hidden_states) + self.context_gate(context)).float()) * allowed
         return gate, weights, context
+
+    def _source(self, memory: CodeFusionMemory, group: int) -> tuple[torch.Tensor, ...]:
+        # Of the utterance alone: its keys, what cannot be copied, what following can reach, and whether anything can.
+        keys = self.k_proj(memory.hidden_states).transpose(1, 2)
+        can_copy = memory.can_copy.repeat_interleave(group, dim=0)[:, None]
+        # `roll` moves the neighbour's pointer to the right, and the last token to the first: that is not reachable.
+        reachable = can_copy.float()
+        reachable[..., 0] = 0
+        return keys, ~memory.can_copy[:, None], reachable, can_copy.any(-1, keepdim=True)
 
 
 def additive_mask(visible: torch.BoolTensor, dtype: torch.dtype) -> torch.Tensor:

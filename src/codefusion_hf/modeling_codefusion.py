@@ -219,7 +219,7 @@ class CodeFusionForConditionalGeneration(CodeFusionPreTrainedModel, DiffusionGen
         Args:
             sample (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): x_t; `rows` is a multiple of the
                 memory's batch size, with the candidates of one utterance next to each other.
-            timesteps (`torch.LongTensor` of shape `(rows,)` or `(rows, length)`): Indices in 0..T-1.
+            timesteps (`torch.LongTensor` of shape `(rows,)`, `(rows, length)` or `(1, length)`): Indices in 0..T-1.
             previous (`torch.FloatTensor`, *optional*): The last x̂0 (self-conditioning).
             table (`torch.FloatTensor` of shape `(vocab_size, latent_dim)`, *optional*): L, if already computed.
             blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out; one block without it.

@@ -1,5 +1,7 @@
 """The networks behind the encoder: denoiser N, decoder D and head H (Singh et al., EMNLP 2023, section 3.1)."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -53,7 +55,7 @@ class CodeFusionDenoiser(nn.Module):
         Args:
             inputs (`torch.FloatTensor` of shape `(rows, length, latent_dim)`): x_t, scaled to unit variance. With
                 infilling, that of the program and, behind it, of the utterance.
-            timesteps (`torch.LongTensor` of shape `(rows, 1)` or `(rows, length)`): Indices in 0..T-1.
+            timesteps (`torch.LongTensor` of shape `(rows or 1, 1 or length)`): Indices in 0..T-1.
             source_embeddings (`torch.FloatTensor` of shape `(batch_size, source_length, latent_dim)`): L(s).
             previous (`torch.FloatTensor`, *optional*): The last x̂0, for self-conditioning.
             blocks ([`CodeFusionBlocks`], *optional*): How the canvas is laid out; one block without it.
@@ -67,7 +69,7 @@ class CodeFusionDenoiser(nn.Module):
         hidden = self.in_proj(inputs)
         time = timestep_embedding(timesteps * self.time_scale, hidden.shape[-1]).to(hidden.dtype)
         hidden = hidden + self.time_mlp(time)
-        if self.self_cond_proj is not None:
+        if self.self_cond_proj is not None and (previous is not None or torch.is_grad_enabled()):
             # Zeros instead of a skipped branch: DistributedDataParallel wants every parameter in every graph.
             hidden = hidden + self.self_cond_proj(
                 torch.zeros_like(inputs) if previous is None else previous.to(inputs)
@@ -184,21 +186,28 @@ class CodeFusionHead(nn.Module):
         gate, weights = (x[:, -decoded.shape[1] :] for x in self.copy(hidden, memory, blocks, cache)[:2])
         rows, length, source_length = weights.shape
         with torch.autocast(weights.device.type, enabled=False):
-            # A token may stand in the utterance more than once: the weights of its places add up.
             tokens = memory.input_ids
-            same = tokens[:, :, None] == tokens[:, None, :]
-            copied = gate * (weights.reshape(len(tokens), -1, source_length) @ same.float()).view_as(weights)
+            source = partial(self._source, tokens, rows // len(tokens))
+            same, places = source() if cache is None else cache.once("tokens", source)
+            copied = gate * (weights.reshape(len(tokens), -1, source_length) @ same).view_as(weights)
             # log((1 - gate) * softmax(logits)) everywhere, and, where something can be copied, its probability added.
             scores, generate = F.log_softmax(logits, dim=-1), torch.log1p(-gate.clamp(max=1 - 1e-6))
-            places = tokens.repeat_interleave(rows // len(tokens), dim=0)[:, None].expand(-1, length, -1)
+            places = places.expand(-1, length, -1)
             if not torch.is_grad_enabled():  # in place: these are the largest tensors of sampling
                 scores.add_(generate)
                 return scores.scatter_(-1, places, torch.logaddexp(scores.gather(-1, places), copied.log()))
             scores = scores + generate
             mixed = torch.logaddexp(scores.gather(-1, places), copied.clamp(min=1e-20).log())
             # Written as often as the token occurs, with the same value, but with the gradient of one.
-            is_first = ~same.tril(-1).any(-1).repeat_interleave(rows // len(tokens), dim=0)[:, None]
+            is_first = (same.tril(-1).sum(-1) == 0).repeat_interleave(rows // len(tokens), dim=0)[:, None]
             return scores.scatter(-1, places, torch.where(is_first, mixed, mixed.detach()))
+
+    @staticmethod
+    def _source(tokens: torch.LongTensor, group: int) -> tuple[torch.Tensor, torch.LongTensor]:
+        # A token may stand in the utterance more than once, and the weights of its places add up. Where it is the
+        # same, and the tokens for each row:
+        same = (tokens[:, :, None] == tokens[:, None, :]).float()
+        return same, tokens.repeat_interleave(group, dim=0)[:, None]
 
     def label_log_probs(
         self,
