@@ -7,8 +7,8 @@ The paper's tables with ours beside them, from the shipped models and the result
 
 Predicts and scores what is missing, for every shipped model: by `run_evaluate.py` and `run_retrieval_baseline.py`
 (tables 1, 3 and 6), and with the settings of `CURVE` or `BLOCK_CURVE` (table 2). Table 4 is copied from
-`run_ablations.py`, latency and memory from `run_benchmark.py`, other baselines from their folders. Scores are written to
-`--results_dir`, predictions without the utterances to `predictions/` in it; the tables are printed, and with
+`run_ablations.py`, latency and memory from `run_benchmark.py`, other baselines from their folders. Scores are written
+to `--results_dir`, predictions without the utterances to `predictions/` in it; the tables are printed, and with
 `--write_docs` put between `<!-- tables: NAME -->` and `<!-- end of tables -->`. Run the same command again after an
 interruption: what is done is not done again. A model that is not shipped has a row that says so.
 """

@@ -433,6 +433,24 @@ def test_a_longer_canvas_keeps_what_a_checkpoint_does_on_its_own(tmp_path, here)
     assert CodeFusionForConditionalGeneration.from_pretrained(output).config.max_target_length == length + 8
 
 
+def test_a_model_is_mixed_with_the_one_it_began_as(load_script):
+    script = load_script("ship_checkpoint")
+    other = CodeFusionForConditionalGeneration.from_pretrained(TINY)
+    model = lengthen_canvas(other, other.config.max_target_length + 4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    script.mix(model, other, 0.25)
+    bias, positions = model.head.bias, model.decoder.stack.positions.weight
+    torch.testing.assert_close(bias, other.head.bias + 0.75)
+    torch.testing.assert_close(positions[-1], other.decoder.stack.positions.weight[-1] + 0.75)
+    with pytest.raises(ValueError, match="--mix_share must be from 0 to 1, got 1.5"):
+        script.mix(model, other, 1.5)
+    smaller = CodeFusionForConditionalGeneration(CodeFusionConfig(vocab_size=50, d_model=32, num_heads=2))
+    with pytest.raises(ValueError, match="a model of the same sizes"):
+        script.mix(model, smaller, 0.5)
+
+
 def test_a_checkpoint_moves_to_another_tokenizer(tmp_path, here):
     """`--tokenizer_name` beside a checkpoint: known tokens keep their rows, new ones have the mean of their pieces."""
     own, model = AutoTokenizer.from_pretrained(TINY), CodeFusionForConditionalGeneration.from_pretrained(TINY)

@@ -23,8 +23,8 @@ def test_without_a_table_the_utterance_alone():
 def test_columns_carry_reference_name_kind_and_mentioned_values():
     text = source_text("Show CANCELLED orders", ORDERS)
     assert text == (
-        "Show CANCELLED orders | c[0] order id text c[1] Order Status text = Cancelled c[2] Ship Date date "
-        "c[3] Disc % percent c[4] Total number"
+        "Show CANCELLED orders | c[0] order id text @ orders c[1] Order Status text @ orders = Cancelled "
+        "c[2] Ship Date date c[3] Disc % percent c[4] Total number"
     )
 
 

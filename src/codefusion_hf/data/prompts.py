@@ -3,6 +3,7 @@
 import re
 
 from ..languages.cf.values import read_cell
+from .linking import mentions
 
 
 MAX_MATCHES = 2  # cell values shown for a column
@@ -11,10 +12,11 @@ PLACEHOLDER_HEADERS = ("index", "value")  # of the released CF benchmark: they n
 
 def source_text(nl: str, table: dict | None = None) -> str:
     """
-    The text that conditions the model: the utterance, and for each column its reference, header, kind of values, and
-    those values that the utterance mentions (content matching as in BRIDGE, Lin et al., 2020):
+    The text that conditions the model: the utterance, and for each column its reference, header, kind of values, the
+    words of the utterance that name it ([`data.linking.mentions`]), and those values that the utterance mentions
+    (content matching as in BRIDGE, Lin et al., 2020):
 
-        highlight everything cancelled | c[0] order text c[1] status text = cancelled c[2] total number
+        cancelled with totals over 50 | c[0] order text c[1] status text = cancelled c[2] total number @ totals
 
     Args:
         nl (`str`): The utterance.
@@ -30,11 +32,14 @@ def source_text(nl: str, table: dict | None = None) -> str:
     if not columns:
         return nl
     words = _words(nl)
+    named = mentions([name for name, _ in columns], nl) if len(columns) > 1 else [""]
     parts = []
     for index, (name, cells) in enumerate(columns):
         part = f"{humanise(name)} {column_kind(cells)}".strip()
         if len(columns) > 1:
             part = f"c[{index}] {part}"
+        if named[index]:
+            part = f"{part} @ {named[index]}"
         matches = _mentioned(cells, words)
         parts.append(f"{part} = {', '.join(matches)}" if matches else part)
     return f"{nl} | {' '.join(parts)}"
