@@ -54,9 +54,10 @@ def _places(names: set[str], words: list[str], asked: dict[int, str]) -> frozens
     return frozenset(places)
 
 
-@lru_cache(maxsize=100_000)
 def _same(name: str, word: str) -> bool:
     """Whether a name of a header and a word of an utterance are forms of the same word."""
+    if name[0] != word[0]:
+        return False
     if name == word or _stem(name) == _stem(word):
         return True
     short, long = sorted((name, word), key=len)
@@ -78,6 +79,7 @@ def _abbreviates(short: str, long: str) -> bool:
     return all(letter in rest for letter in short)
 
 
+@lru_cache(maxsize=10_000)
 def _stem(word: str) -> str:
     if len(word) > 2:
         word = re.sub(r"(?<=[sxz])es$|(?<=[cs]h)es$|(?<=[^s])s$(?<!...us)", "", word)
