@@ -23,8 +23,8 @@ NOTE = r"""
 n-grams: distinct n-grams of the five programs over their tokens (the paper's definition) / over their n-grams; tokens
 are `\w+|[^\w\s]`. Short programs bound the first: five programs of four tokens have at most five 4-grams in twenty
 tokens, .25. Edit distance: Levenshtein over the longer program. *As sampled*: five samples in the order of their
-noise, equal ones kept, as the paper has them; *default*: the model's own settings, ranked, without equal ones;
-*penalty*: `diversity_penalty`. The paper's similarity of CodeBERT embeddings needs weights that we do not have.
+noise, equal ones kept, as the paper has them (`python` and `bash` at temperature 0.7); *default*: the model's own
+settings, ranked, without equal ones; *penalty*: `diversity_penalty`. The paper's similarity of CodeBERT embeddings needs weights that we do not have.
 """.strip()
 BLOCKS = ("accuracy", "diversity", "ablations", "latency", "benchmarks", "summary")
 NOT_TRAINED = "not trained yet"
@@ -186,7 +186,9 @@ def diversity(results: dict, trained: dict) -> str:
         if ours is None or not trained[language]:
             lines.append([f"**ours**: `{language}`", "not measured" if trained[language] else NOT_TRAINED])
             continue
-        spread = 0.0
+        spread, score = 0.0, MAIN_SCORE[language]
+        if score not in ours["points"][0]["runs"][0]["scores"]:  # CodeBERTScore needs weights
+            score = MAIN[language]
         for point in ours["points"]:
             runs, cells = point["runs"], []
             for name in grams:
@@ -202,14 +204,14 @@ def diversity(results: dict, trained: dict) -> str:
                 cells.append(f"{statistics.mean(values):.2f}")
                 spread = max(spread, statistics.pstdev(values))
             for k in K:
-                found = [run["scores"].get(MAIN_SCORE[language], {}).get(f"top_{k}") for run in runs]
+                found = [run["scores"].get(score, {}).get(f"top_{k}") for run in runs]
                 values = [100 * value for value in found if value is not None]
                 cells.append(f"{statistics.mean(values):.1f} ± {statistics.pstdev(values):.1f}" if values else "")
             lines.append([f"**ours**: `{language}`", point["name"].replace("-", " "), *cells])
         notes.append(
             f"`{language}`: {ours['rows']} rows of {ours['file']}, mean over the seeds "
             f"{', '.join(map(str, ours['seeds']))} (standard deviations of the fractions at most {spread:.2f}), "
-            f"weights {ours['weights']}; top-k is {NAMES[MAIN_SCORE[language]]} in per cent."
+            f"weights {ours['weights']}; top-k is {NAMES[score]} in per cent."
         )
     text = [
         "### Table 2: diversity of five candidates",
