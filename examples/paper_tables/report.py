@@ -24,8 +24,8 @@ n-grams: distinct n-grams of the five programs over their tokens (the paper's de
 are `\w+|[^\w\s]`. Short programs bound the first: five programs of four tokens have at most five 4-grams in twenty
 tokens, .25. Edit distance: Levenshtein over the longer program. *As sampled*: five samples in the order of their
 noise, equal ones kept, as the paper has them (`python` and `bash` at temperature 0.7); *default*: the model's own
-settings, ranked, without equal ones; *penalty*: `diversity_penalty`. The paper's similarity of CodeBERT embeddings needs
-weights that we do not have.
+settings, ranked, without equal ones; *penalty*: `diversity_penalty`. The paper's similarity of CodeBERT embeddings
+needs weights that we do not have.
 """.strip()
 BLOCKS = ("accuracy", "diversity", "ablations", "latency", "benchmarks", "summary")
 NOT_TRAINED = "not trained yet"
