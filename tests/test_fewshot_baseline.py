@@ -617,7 +617,7 @@ def test_prompts():
     assert [message["content"] for message in messages[2:]] == [
         "near | c[0] Order number c[1] Status text",
         "Top(1)",
-        "all open orders | c[0] Order number c[1] Status text = Open",
+        "all open orders | c[0] Order number @ orders c[1] Status text = Open",
     ]
     prompt = fewshot.build_prompt({"nl": "q"}, examples[1:], "python", "completions")
     assert prompt == f"{fewshot.INSTRUCTIONS['python']}\n\nDescription: far\nCode: Top(2)\n\nDescription: q\nCode:"
