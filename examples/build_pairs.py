@@ -26,7 +26,7 @@ from collections import Counter
 
 from tqdm.auto import tqdm
 
-from codefusion_hf.data.augmentation import LiteralSwapper, PythonLiteralSwapper
+from codefusion_hf.data.augmentation import LiteralSwapper, Paraphraser, PythonLiteralSwapper
 from codefusion_hf.data.benchmarks import read_jsonl, read_pairs
 from codefusion_hf.data.leakage import normalized_golds
 from codefusion_hf.data.synthesis import CFSynthesizer, swap_literals
@@ -55,11 +55,16 @@ def main():
         metavar="KIND=N",
         help="Copies of the pairs of a kind (`nl_kind` of their rows), instead of --pairs_copies; 0 leaves it out.",
     )
+    parser.add_argument(
+        "--paraphrase", action="store_true", help="Bash: copies of a pair after the first one in other words, too."
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", required=True)
     args = parser.parse_args()
     if args.language != "cf" and (args.num_synthetic or args.pretrain_file):
         parser.error("--num_synthetic and --pretrain_file are for --language cf")
+    if args.language != "bash" and args.paraphrase:
+        parser.error("--paraphrase is for --language bash: the phrases it knows are those of requests for commands")
 
     rng = random.Random(args.seed)
     normalize, kind_copies = get_language(args.language).normalize, dict(args.kind_copies)
@@ -86,6 +91,7 @@ def main():
         swapper = PythonLiteralSwapper if args.language == "python" else LiteralSwapper
         swap = swapper((row["nl"], row["code"]) for rows in parts.values() for row in rows)
 
+    paraphrase = Paraphraser() if args.paraphrase else None
     written = 0
     with open(args.output, "w", encoding="utf-8") as file:
 
@@ -101,6 +107,8 @@ def main():
                     if name == "pairs" and copy >= kind_copies.get(row.get("nl_kind"), args.pairs_copies):
                         continue
                     nl, code = (row["nl"], row["code"]) if copy == 0 else swap(row["nl"], row["code"], rng)
+                    if paraphrase and copy:
+                        nl = paraphrase(nl, code, rng)
                     if args.language != "cf":
                         nl = respell(nl, rng)
                     table = row.get("table") if rng.random() < 0.5 else None  # users have a table, or have none

@@ -27,6 +27,7 @@ from codefusion_hf.training import (
     lengthen_canvas,
     load_pretrained_encoder,
     move_to_tokenizer,
+    replace_encoder,
     row_generator,
     set_dropout,
     training_rate,
@@ -182,7 +183,6 @@ FROM_TINY = ["--model_name_or_path", TINY]
         ([*FROM_TINY, "--canvas_buckets", "64"], "from 1 to 32"),
         ([*FROM_TINY, "--resume_from_checkpoint", "elsewhere"], "step_N"),
         ([*FROM_TINY, "--ema_decay", "1"], "ema_decay"),
-        ([*FROM_TINY, "--encoder_name_or_path", TINY], "goes with --config_name"),
         ([*FROM_TINY, "--per_device_train_batch_size", "64"], "40 examples do not fill a batch of 64"),
         ([*FROM_TINY, "--gradient_accumulation_steps", "6"], "batch of 48 examples (8 x 1 process(es) x 6 accumul"),
         ([*FROM_TINY, "--checkpoints_total_limit", "0"], "--checkpoints_total_limit must be at least 1, got 0"),
@@ -510,15 +510,22 @@ def test_dropout_is_one_draw_for_all_positions_of_a_row():
     torch.testing.assert_close(dropped[kept], 2 * update[kept], atol=1e-5, rtol=1e-4)
 
 
+def tiny_bert(folder):
+    """A BERT with random weights and a vocabulary of a few words, saved in `folder`."""
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] high ##light rows above ##in ##g s ##s".split()
+    BertTokenizer(vocab={word: index for index, word in enumerate(words)}).save_pretrained(folder)
+    bert = BertModel(
+        BertConfig(
+            vocab_size=len(words), hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32
+        )
+    )
+    bert.save_pretrained(folder)
+    return bert
+
+
 def test_a_pretrained_encoder_moves_to_our_tokenizer(tmp_path):
     """Each of our tokens starts as the mean of the pieces the encoder's own tokenizer makes of it."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "high", "##light", "rows", "above"]
-    (tmp_path / "vocab.txt").write_text("\n".join(words))
-    own = BertTokenizer(vocab={word: index for index, word in enumerate(words)})
-    own.save_pretrained(tmp_path)
-    config = BertConfig(vocab_size=9, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32)
-    bert = BertModel(config)
-    bert.save_pretrained(tmp_path)
+    bert = tiny_bert(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(TINY)
     encoder = load_pretrained_encoder(str(tmp_path), tokenizer, num_layers=2)
     old, new = bert.get_input_embeddings().weight, encoder.get_input_embeddings().weight
@@ -527,5 +534,39 @@ def test_a_pretrained_encoder_moves_to_our_tokenizer(tmp_path):
     assert len(highlight) == 1
     torch.testing.assert_close(new[highlight[0]], (old[5] + old[6]) / 2)
     torch.testing.assert_close(new[tokenizer.eos_token_id], old[3])
+    vocabulary = tokenizer.get_vocab()  # inside of a word a token has the pieces that stand inside of one
+    torch.testing.assert_close(new[vocabulary["ing"]], (old[9] + old[10]) / 2)
+    torch.testing.assert_close(new[vocabulary["s"]], old[12])
+    torch.testing.assert_close(new[vocabulary["Ġs"]], old[11])
     torch.testing.assert_close(encoder.encoder.layer[1].output.dense.weight, bert.encoder.layer[1].output.dense.weight)
     assert encoder.config.hidden_dropout_prob == 0
+
+
+def test_a_checkpoint_gets_another_encoder(tmp_path, here):
+    """`--encoder_name_or_path` beside a checkpoint: all but the encoder and what depends on its width stays."""
+    bert = tiny_bert(tmp_path / "bert")
+    model, tokenizer = CodeFusionForConditionalGeneration.from_pretrained(TINY), AutoTokenizer.from_pretrained(TINY)
+    set_dropout(model.config, 0.25)
+    replaced = replace_encoder(model, load_pretrained_encoder(str(tmp_path / "bert"), tokenizer, 2))
+    weights = replaced.state_dict()
+    torch.testing.assert_close(
+        weights["encoder.encoder.layer.1.output.dense.weight"], bert.encoder.layer[1].output.dense.weight
+    )
+    kept = [name for name in model.state_dict() if not name.startswith(("encoder.", "memory_proj."))]
+    for name in kept:
+        torch.testing.assert_close(weights[name], model.state_dict()[name])
+    assert replaced.config.encoder_config.hidden_dropout_prob == 0.25
+    again = replace_encoder(replaced, load_pretrained_encoder(str(tmp_path / "bert"), tokenizer, 1))
+    torch.testing.assert_close(again.state_dict()["memory_proj.weight"], weights["memory_proj.weight"])
+    output = tmp_path / "run"
+    here(
+        *("run_finetune.py", "--model_name_or_path", TINY, "--encoder_name_or_path", tmp_path / "bert"),
+        *("--num_encoder_layers", 2, "--train_file", PAIRS, "--output_dir", output, "--max_train_steps", 2),
+        *("--per_device_train_batch_size", 4),
+    )
+    config = json.loads((output / "config.json").read_text())
+    assert config["encoder_config"]["model_type"] == "bert" and config["encoder_config"]["num_hidden_layers"] == 2
+    settings = {"num_decoder_layers": 0, "copy_attention": False, "memory_add_input_embeddings": False}
+    infill = CodeFusionForConditionalGeneration(CodeFusionConfig(vocab_size=50, conditioning="infill", **settings))
+    with pytest.raises(ValueError, match="has no encoder"):
+        replace_encoder(infill, bert)

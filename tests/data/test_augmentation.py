@@ -2,7 +2,7 @@
 
 import random
 
-from codefusion_hf.data.augmentation import LiteralSwapper, shared_literals
+from codefusion_hf.data.augmentation import LiteralSwapper, Paraphraser, shared_literals
 
 
 PAIRS = [
@@ -36,3 +36,22 @@ def test_swaps_are_consistent_and_repeatable():
 
 def test_nothing_shared_nothing_changed():
     assert LiteralSwapper(PAIRS)("list all files", "ls -a", random.Random(0)) == ("list all files", "ls -a")
+
+
+def test_paraphrases_keep_what_is_quoted_and_what_the_program_has():
+    paraphrase, changed = Paraphraser(swap_probability=1.0, drop_probability=1.0), set()
+    for seed in range(20):
+        pair = 'Remove all "empty files" under the /tmp/files.d', 'find /tmp/files.d -name "empty files"'
+        nl = paraphrase(*pair, random.Random(seed))
+        assert '"empty files"' in nl and nl.endswith("/tmp/files.d")
+        changed.add(nl)
+    assert len(changed) > 1 and all("Remove" not in nl and "under the" not in nl for nl in changed)
+
+
+def test_phrases_are_swapped_for_one_of_their_group():
+    paraphrase = Paraphraser(swap_probability=1.0, drop_probability=0.0)
+    for seed in range(20):
+        nl = paraphrase("Delete files", "rm *", random.Random(seed))
+        assert nl in {f"{verb} regular files" for verb in ("Remove", "Erase", "Get rid of")}
+    assert Paraphraser(0.0, 0.0)("Delete  files", "rm *", random.Random(0)) == "Delete files"
+    assert Paraphraser(0.0, 1.0)("the of", "rm *", random.Random(0)) == "the of"  # never nothing at all

@@ -1,4 +1,4 @@
-"""Literal-swap augmentation without a synthesiser: other names, paths and numbers on both sides of a pair."""
+"""Augmentation without a synthesiser: other names, paths and numbers on both sides of a pair, other words on one."""
 
 import ast
 import builtins
@@ -6,6 +6,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from ..languages import python
 
@@ -131,6 +132,51 @@ class PythonLiteralSwapper(LiteralSwapper):
         if names := {literal: other for literal, other in swaps.items() if literal not in numbers}:
             nl = _QUOTED.sub(lambda match: _substitute(match[0], names, _word), nl)
         return nl, ast.unparse(tree)
+
+
+class Paraphraser:
+    """
+    Says an utterance in other words: some of its words and phrases are replaced by others that mean the same for a
+    program (`paraphrases.txt`), and some words that are no literals are left out. What is quoted stays.
+
+    Args:
+        swap_probability (`float`): With which each phrase that has others is replaced.
+        drop_probability (`float`): With which each word is left out that stands neither in the program nor in quotes.
+    """
+
+    def __init__(self, swap_probability: float = 0.3, drop_probability: float = 0.06):
+        self.swap_probability, self.drop_probability = swap_probability, drop_probability
+        lines = Path(__file__).with_name("paraphrases.txt").read_text(encoding="utf-8").splitlines()
+        groups = [[phrase.strip() for phrase in line.split("|")] for line in lines if line and line[0] != "#"]
+        self.others = {phrase: [p for p in group if p != phrase] for group in groups for phrase in group}
+        phrases = "|".join(re.escape(phrase) for phrase in sorted(self.others, key=len, reverse=True))
+        self.pattern = re.compile(rf"(?<![\w./*-])(?:{phrases})(?![\w*-]|[./]\w)", re.IGNORECASE)
+
+    def __call__(self, nl: str, code: str, rng: random.Random) -> str:
+        """The utterance in other words; `code` is its program, whose words are kept."""
+        pieces, start = [], 0
+        for quoted in _QUOTED.finditer(nl):
+            pieces += [self._reword(nl[start : quoted.start()], code, rng), quoted[0]]
+            start = quoted.end()
+        pieces.append(self._reword(nl[start:], code, rng))
+        text = re.sub(r" {2,}", " ", "".join(pieces)).strip()
+        return text if re.search(r"\w", text) else nl
+
+    def _reword(self, text: str, code: str, rng: random.Random) -> str:
+        return self._drop(self.pattern.sub(lambda match: self._swap(match[0], rng), text), code, rng)
+
+    def _swap(self, phrase: str, rng: random.Random) -> str:
+        if rng.random() >= self.swap_probability:
+            return phrase
+        other = rng.choice(self.others[phrase.lower()])
+        return other[0].upper() + other[1:] if phrase[0].isupper() else other
+
+    def _drop(self, text: str, code: str, rng: random.Random) -> str:
+        def keep(match: re.Match) -> str:
+            word = match[0]
+            return word if word in code or rng.random() >= self.drop_probability else ""
+
+        return re.sub(r"(?<!\S)[A-Za-z]+(?!\S)", keep, text)
 
 
 def shared_literals(nl: str, code: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser, validates: bool = True) -> No
     )
     model.add_argument(
         "--encoder_name_or_path",
-        help="Start the encoder from this pre-trained one (folder or Hub id, e.g. Salesforce/codet5-small). With "
-        "another tokenizer, its embeddings are averaged over the pieces of each of our tokens.",
+        help="Start the encoder from this pre-trained one (folder or Hub id, e.g. Salesforce/codet5-small), that of a "
+        "checkpoint, too. With another tokenizer, its embeddings are averaged over the pieces of each of our tokens.",
     )
     model.add_argument("--num_encoder_layers", type=int, help="Keep only the first layers of that encoder.")
     model.add_argument(

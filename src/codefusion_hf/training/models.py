@@ -18,6 +18,7 @@ from .devices import default_attention
 from .ema import full_state_dict
 
 
+SPACES = ("Ġ", "▁")  # how tokens begin, in byte-level BPE and in SentencePiece, that have a space before them
 ENCODER_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate")  # of BERT and T5
 
 
@@ -71,8 +72,6 @@ def build_model(args: argparse.Namespace, presets: Path):
     """
     if bool(args.model_name_or_path) == bool(args.config_name):
         raise ValueError("give either --model_name_or_path or --config_name")
-    if args.encoder_name_or_path and args.model_name_or_path:
-        raise ValueError("--encoder_name_or_path starts a new model: it goes with --config_name")
     if args.num_encoder_layers and not args.encoder_name_or_path:
         raise ValueError("--num_encoder_layers shortens the encoder of --encoder_name_or_path: give that, too")
     set_seed(args.seed)  # fresh weights
@@ -127,6 +126,10 @@ def _from_checkpoint(args: argparse.Namespace):
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_name)
         if tokenizer.get_vocab() != own.get_vocab():
             model = move_to_tokenizer(model, own, tokenizer)
+    if args.encoder_name_or_path:
+        model = replace_encoder(
+            model, load_pretrained_encoder(args.encoder_name_or_path, tokenizer, args.num_encoder_layers)
+        )
     if args.max_target_length is not None:
         model = lengthen_canvas(model, args.max_target_length)
     if len(tokenizer) > model.config.vocab_size:
@@ -220,6 +223,36 @@ def lengthen_canvas(model: CodeFusionForConditionalGeneration, length: int) -> C
     return longer
 
 
+def replace_encoder(model: CodeFusionForConditionalGeneration, encoder) -> CodeFusionForConditionalGeneration:
+    """
+    The model with another encoder, whose dropout becomes the model's. All other weights stay, the projection of the
+    memory included if its shape does; denoiser and decoder must learn to read what comes from it.
+
+    Args:
+        encoder: What [`load_pretrained_encoder`] returned for the model's tokenizer.
+
+    Raises:
+        ValueError: for a model without an encoder of its own (`conditioning="infill"`).
+    """
+    if model.encoder is None:
+        raise ValueError("--encoder_name_or_path: a model with `conditioning='infill'` has no encoder")
+    config = copy.deepcopy(model.config)
+    config.encoder_config = encoder.config
+    _set_encoder_dropout(config.encoder_config, config.dropout)
+    set_attention(config, model.config._attn_implementation)
+    replaced = CodeFusionForConditionalGeneration(config)
+    weights, fresh = model.state_dict(), replaced.state_dict()
+    kept = {
+        name: weight if fresh[name].shape == weight.shape else fresh[name]
+        for name, weight in weights.items()
+        if not name.startswith("encoder.")
+    }
+    own = {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
+    replaced.load_state_dict({name: kept.get(name, own.get(name, weight)) for name, weight in fresh.items()})
+    replaced.generation_config = copy.deepcopy(model.generation_config)
+    return replaced
+
+
 def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None = None):
     """
     A pre-trained text encoder for another tokenizer: each token's embedding is the mean of the embeddings of the
@@ -248,21 +281,38 @@ def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None
 def _pieces(own, tokenizer) -> list[list[int]]:
     # The tokens of `own` that each token of `tokenizer` stands for; none where `own` does not know it.
     vocabulary, found = own.get_vocab(), []
+    # Of a WordPiece: what stands inside of a word has other pieces than what begins one.
+    inside = getattr(own.backend_tokenizer.model, "continuing_subword_prefix", None)
     roles = {
         tokenizer.pad_token_id: own.pad_token_id,
         tokenizer.eos_token_id: own.sep_token_id or own.eos_token_id,
     }
     for index, token in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):
+        text = tokenizer.convert_tokens_to_string([token])
         if index in roles:
             pieces = [roles[index]]
+        elif index in tokenizer.all_special_ids:
+            pieces = [vocabulary[token]] if token in vocabulary else []
+        elif inside and text.isalnum() and not token.startswith(SPACES):
+            pieces = _inner_pieces(own.backend_tokenizer.normalizer.normalize_str(text), vocabulary, inside)
         elif token in vocabulary:
             pieces = [vocabulary[token]]
-        elif index in tokenizer.all_special_ids:
-            pieces = []
         else:
-            pieces = own(tokenizer.convert_tokens_to_string([token]), add_special_tokens=False)["input_ids"]
+            pieces = own(text, add_special_tokens=False)["input_ids"]
             pieces = [] if own.unk_token_id in pieces else pieces
         found.append(pieces)
+    return found
+
+
+def _inner_pieces(text: str, vocabulary: dict[str, int], prefix: str) -> list[int]:
+    # From left to right the longest pieces with the prefix, as WordPiece has it; none if some letter is in no piece.
+    found, start = [], 0
+    while start < len(text):
+        ends = (end for end in range(len(text), start, -1) if prefix + text[start:end] in vocabulary)
+        if (end := next(ends, None)) is None:
+            return []
+        found.append(vocabulary[prefix + text[start:end]])
+        start = end
     return found
 
 
