@@ -165,6 +165,19 @@ def test_what_is_done_is_not_done_again(measured, monkeypatch):
     assert list((folder / "results" / "predictions" / name.stem).glob("cf_val.seed0.jsonl.gz"))
 
 
+def test_the_published_baseline_of_another_language_stays(measured, tmp_path, monkeypatch):
+    """What is published of Python may be of more files than are there; measuring CF does not replace it."""
+    folder, _ = measured
+    for name in ("python_val.jsonl", "python_train.jsonl"):
+        (tmp_path / name).write_text((FIXTURES / "cf_pairs.jsonl").read_text("utf-8"))
+    published = folder / "results" / "baseline-python-retrieval.json"
+    published.write_bytes((RESULTS / published.name).read_bytes())
+    monkeypatch.setattr(subprocess, "run", None)  # no script is started
+    run(*options(folder), "--data_dir", folder, tmp_path, "--tables", 1)
+    assert published.read_bytes() == (RESULTS / published.name).read_bytes()
+    published.unlink()
+
+
 def test_bad_input_ends_with_one_line(measured, tmp_path):
     folder, _ = measured
     tiny = FIXTURES / "tiny-cf"
