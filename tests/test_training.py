@@ -570,3 +570,8 @@ def test_a_checkpoint_gets_another_encoder(tmp_path, here):
     infill = CodeFusionForConditionalGeneration(CodeFusionConfig(vocab_size=50, conditioning="infill", **settings))
     with pytest.raises(ValueError, match="has no encoder"):
         replace_encoder(infill, bert)
+    del bert.encoder.layer[1].output.dense.bias
+    bert.config.vocab_size = len(tokenizer)
+    bert.resize_token_embeddings(len(tokenizer))
+    with pytest.raises(ValueError, match="lacks encoder.layer.1.output.dense.bias"):
+        replace_encoder(model, bert)

@@ -106,10 +106,7 @@ def build_model(args: argparse.Namespace, presets: Path):
     if unknown := model.generation_config.update(**generation):
         raise ValueError(f"{args.config_name}: unknown settings of generation: {', '.join(sorted(unknown))}")
     if encoder is not None:
-        # The pooler of a BERT is not part of our model.
-        left_out = model.encoder.load_state_dict(encoder.state_dict(), strict=False)
-        if left_out.missing_keys:
-            raise ValueError(f"{args.encoder_name_or_path} lacks {', '.join(left_out.missing_keys[:3])}")
+        _load_encoder(model, encoder)
     return model, tokenizer
 
 
@@ -232,7 +229,7 @@ def replace_encoder(model: CodeFusionForConditionalGeneration, encoder) -> CodeF
         encoder: What [`load_pretrained_encoder`] returned for the model's tokenizer.
 
     Raises:
-        ValueError: for a model without an encoder of its own (`conditioning="infill"`).
+        ValueError: for a model without an encoder (`conditioning="infill"`), or an encoder that lacks weights.
     """
     if model.encoder is None:
         raise ValueError("--encoder_name_or_path: a model with `conditioning='infill'` has no encoder")
@@ -241,14 +238,12 @@ def replace_encoder(model: CodeFusionForConditionalGeneration, encoder) -> CodeF
     _set_encoder_dropout(config.encoder_config, config.dropout)
     set_attention(config, model.config._attn_implementation)
     replaced = CodeFusionForConditionalGeneration(config)
-    weights, fresh = model.state_dict(), replaced.state_dict()
-    kept = {
-        name: weight if fresh[name].shape == weight.shape else fresh[name]
-        for name, weight in weights.items()
-        if not name.startswith("encoder.")
-    }
-    own = {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
-    replaced.load_state_dict({name: kept.get(name, own.get(name, weight)) for name, weight in fresh.items()})
+    weights = replaced.state_dict()
+    for name, weight in model.state_dict().items():
+        if not name.startswith("encoder.") and weights[name].shape == weight.shape:
+            weights[name] = weight
+    replaced.load_state_dict(weights)
+    _load_encoder(replaced, encoder)
     replaced.generation_config = copy.deepcopy(model.generation_config)
     return replaced
 
@@ -276,6 +271,12 @@ def load_pretrained_encoder(name_or_path: str, tokenizer, num_layers: int | None
         encoder.config.vocab_size = len(tokenizer)
         encoder.config.pad_token_id = tokenizer.pad_token_id
     return encoder
+
+
+def _load_encoder(model: CodeFusionForConditionalGeneration, encoder) -> None:
+    left_out = model.encoder.load_state_dict(encoder.state_dict(), strict=False)  # a BERT's pooler is no part of ours
+    if left_out.missing_keys:
+        raise ValueError(f"--encoder_name_or_path: that encoder lacks {', '.join(left_out.missing_keys[:3])}")
 
 
 def _pieces(own, tokenizer) -> list[list[int]]:
